@@ -1,0 +1,329 @@
+"""THE rules: how an operation may change. Pure functions from a record to a change.
+
+Each function takes the record as the store holds it at this moment, refuses what the rules forbid, and returns
+the record that follows with the events to append. Stores call them inside one transaction that holds the row.
+
+A write of a run names its run number; a run that no longer holds the operation gets ``LeaseLost``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from raincheck.core.errors import LeaseLost, OperationFinished, OperationNotFinished, OperationSucceeded
+from raincheck.core.events import Entry, Event, EventType, entry_data, status_data
+from raincheck.core.moments import rfc3339
+from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+DEADLINE_EXCEEDED = Problem(
+    code="deadline-exceeded",
+    title="The operation took longer than allowed",
+    status=504,
+    detail="The time limit of this operation passed before it finished. Submit it again with more time or less work.",
+)
+WORKER_LOST = Problem(
+    code="worker-lost",
+    title="The worker was lost",
+    status=500,
+    detail="The process that ran this operation died or was cut off, as often as is allowed. Submit it again.",
+)
+OUTPUT_TOO_LARGE = Problem(
+    code="output-too-large",
+    title="The operation emitted too much",
+    status=500,
+    detail="An operation may emit 1,000,000 events or 256 MiB. Return large data as a file result instead.",
+)
+MAX_OUTPUT_EVENTS = 1_000_000
+MAX_OUTPUT_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a transition decided. Nothing is to be written where ``operation`` is the record itself.
+
+    ``follows`` is the version that the first event comes after.
+    """
+
+    operation: Operation
+    follows: int
+    events: tuple[Event, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return self.operation.version == self.follows
+
+
+class OutputTooLarge(Exception):  # noqa: N818 - a decision handed to the runner, not an error to report
+    """The run emitted more than an operation may; the runner ends it with ``OUTPUT_TOO_LARGE``."""
+
+
+# --- a worker takes and keeps the operation -----------------------------------------------------------------
+
+
+def claim(operation: Operation, *, worker: str, lease_until: datetime, now: datetime) -> Change | None:
+    """Give the operation to a worker as its next run; None unless it is queued and due."""
+    if operation.status is not Status.QUEUED or operation.run_at > now:
+        return None
+    claimed = replace(
+        operation,
+        status=Status.RUNNING,
+        run=operation.run + 1,
+        attempt=operation.attempt + 1,
+        worker=worker,
+        lease_until=lease_until,
+        started_at=operation.started_at or now,
+    )
+    return _status_change(operation, claimed, now=now)
+
+
+def renewable(operation: Operation, *, run: int) -> bool:
+    """Tell whether a lease may be renewed: it names the current run of a held operation."""
+    return operation.run == run and operation.status.held
+
+
+def record(
+    operation: Operation,
+    *,
+    run: int,
+    entries: Sequence[Entry] = (),
+    progress: Progress | None = None,
+    now: datetime,
+) -> Change:
+    """Append output and log lines in order, then move the progress to the newest version.
+
+    :raises LeaseLost: the run does not hold the operation.
+    :raises OutputTooLarge: the operation may not emit any more.
+    """
+    _refuse_other_run(operation, run)
+    version = operation.version
+    output_events, output_bytes = operation.output_events, operation.output_bytes
+    events: list[Event] = []
+    for entry in entries:
+        version += 1
+        kind, data = entry_data(entry)
+        events.append(Event(operation.id, version, run, kind, now, data))
+        output_events += 1
+        output_bytes += len(data)
+    if output_events > MAX_OUTPUT_EVENTS or output_bytes > MAX_OUTPUT_BYTES:
+        raise OutputTooLarge
+    changed = replace(
+        operation,
+        version=version,
+        updated_at=now if entries or progress else operation.updated_at,
+        output_events=output_events,
+        output_bytes=output_bytes,
+    )
+    if progress is not None:
+        changed = replace(
+            changed,
+            version=version + 1,
+            progress=progress,
+            progress_version=version + 1,
+            progress_run=run,
+            progress_at=now,
+        )
+    return Change(changed, operation.version, tuple(events))
+
+
+# --- a run ends -----------------------------------------------------------------------------------------------
+
+
+def succeed(operation: Operation, *, run: int, result: StoredResult, now: datetime) -> Change:
+    """Record the result. A normal return counts even while a cancel is under way."""
+    _refuse_other_run(operation, run)
+    return _finish(operation, Status.SUCCEEDED, now=now, result=result)
+
+
+def fail(
+    operation: Operation,
+    *,
+    run: int,
+    error: Problem,
+    traceback: str | None = None,
+    retry_at: datetime | None = None,
+    now: datetime,
+) -> Change:
+    """Record a failure of the code: another attempt at ``retry_at`` while attempts are left, else the end.
+
+    While a cancel is under way any failure ends as cancelled.
+    """
+    _refuse_other_run(operation, run)
+    if operation.status is Status.CANCELLING:
+        return _finish(operation, Status.CANCELLED, now=now, traceback=traceback)
+    if retry_at is not None and operation.attempt < operation.max_attempts:
+        return _requeue(operation, at=retry_at, now=now, traceback=traceback)
+    return _finish(operation, Status.FAILED, now=now, error=error, traceback=traceback)
+
+
+def retry_later(operation: Operation, *, run: int, at: datetime, now: datetime) -> Change:
+    """Queue the operation again on the function's own wish; the attempt is not counted."""
+    _refuse_other_run(operation, run)
+    return _give_back(operation, at=at, now=now)
+
+
+def release(operation: Operation, *, run: int, now: datetime) -> Change:
+    """Hand the lease back because the worker drains; the attempt is not counted."""
+    _refuse_other_run(operation, run)
+    return _give_back(operation, at=now, now=now)
+
+
+def acknowledge_cancel(operation: Operation, *, run: int, now: datetime) -> Change:
+    """Record that the run stopped because of a cancel request."""
+    _refuse_other_run(operation, run)
+    if operation.status is not Status.CANCELLING:
+        return _give_back(operation, at=now, now=now)
+    return _finish(operation, Status.CANCELLED, now=now)
+
+
+# --- the reaper decides ---------------------------------------------------------------------------------------
+
+
+def lose(operation: Operation, *, run: int, now: datetime) -> Change:
+    """Take the operation from a worker that is dead or out of reach.
+
+    Not counted as an attempt. The run that makes ``max_losses`` losses ends the operation as ``worker-lost``.
+    """
+    _refuse_other_run(operation, run)
+    if operation.status is Status.CANCELLING:
+        return _finish(operation, Status.CANCELLED, now=now)
+    lost = replace(operation, losses=operation.losses + 1)
+    if lost.losses >= lost.max_losses:
+        return _finish(lost, Status.FAILED, now=now, error=WORKER_LOST)
+    return _give_back(lost, at=now, now=now)
+
+
+def expire_lease(operation: Operation, *, run: int, now: datetime) -> Change | None:
+    """Take the operation from a worker that let its lease run out; None while the lease holds."""
+    if operation.lease_until is None or operation.lease_until > now:
+        return None
+    return lose(operation, run=run, now=now)
+
+
+def expire_deadline(operation: Operation, *, now: datetime) -> Change | None:
+    """Fail an operation whose deadline passed; None where none has. A cancel under way outranks it."""
+    if operation.deadline_at is None or operation.deadline_at > now:
+        return None
+    if operation.status not in {Status.QUEUED, Status.RUNNING}:
+        return None
+    return _finish(operation, Status.FAILED, now=now, error=DEADLINE_EXCEEDED)
+
+
+# --- the caller decides ---------------------------------------------------------------------------------------
+
+
+def request_cancel(operation: Operation, *, now: datetime) -> Change:
+    """Cancel what is queued, ask what is running to stop; asking again changes nothing.
+
+    :raises OperationFinished: it has succeeded or failed.
+    """
+    match operation.status:
+        case Status.QUEUED:
+            return _finish(replace(operation, cancel_requested_at=now), Status.CANCELLED, now=now)
+        case Status.RUNNING:
+            asked = replace(operation, status=Status.CANCELLING, cancel_requested_at=now)
+            return _status_change(operation, asked, now=now)
+        case Status.CANCELLING | Status.CANCELLED:
+            return Change(operation, operation.version)
+        case Status.SUCCEEDED | Status.FAILED:
+            detail = f"The operation has already {operation.status.value}; there is nothing left to cancel."
+            raise OperationFinished(detail, operation_id=operation.id)
+
+
+def refuse_delete(operation: Operation) -> None:
+    """Allow deleting only what is finished.
+
+    :raises OperationNotFinished: it is still under way.
+    """
+    if not operation.done:
+        detail = f"The operation is {operation.status.value}. Cancel it or wait until it is done, then delete it."
+        raise OperationNotFinished(detail, operation_id=operation.id)
+
+
+def refuse_rerun(operation: Operation) -> None:
+    """Allow running again only what failed or was cancelled.
+
+    :raises OperationNotFinished: it is still under way.
+    :raises OperationSucceeded: it has succeeded.
+    """
+    if operation.status is Status.SUCCEEDED:
+        detail = "The operation has succeeded; submit a new one to run it once more."
+        raise OperationSucceeded(detail, operation_id=operation.id)
+    if not operation.done:
+        detail = f"The operation is {operation.status.value}; only a failed or cancelled one can be retried."
+        raise OperationNotFinished(detail, operation_id=operation.id)
+
+
+# --- shared steps ---------------------------------------------------------------------------------------------
+
+
+def _refuse_other_run(operation: Operation, run: int) -> None:
+    if not renewable(operation, run=run):
+        msg = (
+            f"run {run} of {operation.id} no longer holds it: the operation is {operation.status.value} "
+            f"in run {operation.run}. The work is stopped and its outcome dropped."
+        )
+        raise LeaseLost(msg)
+
+
+def _requeue(operation: Operation, *, at: datetime, now: datetime, traceback: str | None = None) -> Change:
+    waiting = replace(
+        operation,
+        status=Status.QUEUED,
+        run_at=at,
+        worker=None,
+        lease_until=None,
+        traceback=traceback or operation.traceback,
+    )
+    return _status_change(operation, waiting, now=now)
+
+
+def _give_back(operation: Operation, *, at: datetime, now: datetime) -> Change:
+    """Queue again without counting the attempt; what is being cancelled ends instead."""
+    if operation.status is Status.CANCELLING:
+        return _finish(operation, Status.CANCELLED, now=now)
+    return _requeue(replace(operation, attempt=operation.attempt - 1), at=at, now=now)
+
+
+def _status_change(before: Operation, after: Operation, *, now: datetime) -> Change:
+    version = before.version + 1
+    changed = replace(after, version=version, updated_at=now)
+    due = changed.next_attempt_at
+    data = status_data(
+        changed.status,
+        attempt=changed.attempt,
+        next_attempt_at=None if due is None else rfc3339(due),
+    )
+    event = Event(changed.id, version, changed.run, EventType.STATUS, now, data)
+    return Change(changed, before.version, (event,))
+
+
+def _finish(
+    operation: Operation,
+    status: Status,
+    *,
+    now: datetime,
+    result: StoredResult | None = None,
+    error: Problem | None = None,
+    traceback: str | None = None,
+) -> Change:
+    finished = replace(
+        operation,
+        status=status,
+        version=operation.version + 1,
+        updated_at=now,
+        finished_at=now,
+        expires_at=now + operation.retention,
+        worker=None,
+        lease_until=None,
+        result=result,
+        error=error,
+        traceback=traceback or operation.traceback,
+    )
+    return Change(finished, operation.version)
+

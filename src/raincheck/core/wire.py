@@ -1,0 +1,165 @@
+"""The JSON that clients see: the operation resource and problem documents."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from raincheck.core.moments import rfc3339
+from raincheck.core.operation import Operation, Problem, Status, StoredResult
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from raincheck.core.errors import RequestProblem
+
+PROBLEM_TYPE = "urn:raincheck:problem:"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where the resources of operations are, as this client reaches them.
+
+    :param base: path of the operations collection with ``root_path`` and prefix, or an absolute URL in webhooks.
+    """
+
+    base: str
+
+    def of(self, operation_id: str) -> dict[str, str]:
+        """Return the links of one operation."""
+        here = f"{self.base}/{operation_id}"
+        return {
+            "self": here,
+            "result": f"{here}/result",
+            "cancel": f"{here}/cancel",
+            "retry": f"{here}/retry",
+        }
+
+
+def resource(
+    operation: Operation,
+    *,
+    links: Links,
+    poll_after: timedelta | None = None,
+    queue_position: int | None = None,
+    with_result: bool = True,
+) -> bytes:
+    """Return the operation resource as ASCII JSON. The result's own bytes are spliced in, never parsed again."""
+    fields = _fields(operation, links, poll_after, queue_position)
+    if not with_result:
+        return json.dumps(fields).encode()
+    inline = inline_result(operation)
+    head = json.dumps(fields)[:-1]
+    return f'{head}, "result": {inline or "null"}, "result_inline": {"true" if inline else "false"}}}'.encode()
+
+
+def inline_result(operation: Operation) -> str | None:
+    """Return the result as ASCII JSON text where the resource carries it: succeeded, JSON, and small."""
+    result = operation.result
+    if operation.status is not Status.SUCCEEDED or result is None or result.body is None:
+        return None
+    if not is_json(result) or not result.body:
+        return None
+    try:
+        text = result.body.decode("ascii")
+    except UnicodeDecodeError:
+        return json.dumps(json.loads(result.body))
+    return text
+
+
+def is_json(result: StoredResult) -> bool:
+    """Tell whether a result's media type is JSON."""
+    media_type = (result.media_type or "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+def _fields(
+    operation: Operation,
+    links: Links,
+    poll_after: timedelta | None,
+    queue_position: int | None,
+) -> dict[str, Any]:
+    done = operation.done
+    return {
+        "id": operation.id,
+        "kind": operation.kind,
+        "status": operation.status.value,
+        "done": done,
+        "version": operation.version,
+        "attempt": operation.attempt,
+        "max_attempts": operation.max_attempts,
+        "next_attempt_at": _time(operation.next_attempt_at),
+        "progress": progress_fields(operation),
+        "queue_position": queue_position,
+        "poll_after_ms": None if done or poll_after is None else max(1, poll_after // timedelta(milliseconds=1)),
+        "created_at": rfc3339(operation.created_at),
+        "started_at": _time(operation.started_at),
+        "updated_at": rfc3339(operation.updated_at),
+        "finished_at": _time(operation.finished_at),
+        "cancel_requested_at": _time(operation.cancel_requested_at),
+        "deadline_at": _time(operation.deadline_at),
+        "expires_at": _time(operation.expires_at),
+        "scheduled_for": _time(operation.scheduled_for),
+        "metadata": dict(operation.metadata),
+        "rerun_of": operation.rerun_of,
+        "error": None if operation.error is None else problem_fields(operation.error, operation_id=operation.id),
+        "links": links.of(operation.id),
+    }
+
+
+def progress_fields(operation: Operation) -> dict[str, Any] | None:
+    """Return the progress with an estimate of the time left."""
+    progress = operation.progress
+    if progress is None:
+        return None
+    return {
+        "fraction": progress.fraction,
+        "current": progress.current,
+        "total": progress.total,
+        "unit": progress.unit,
+        "message": progress.message,
+        "stage": progress.stage,
+        "eta_seconds": _eta(operation, progress.fraction),
+    }
+
+
+def _eta(operation: Operation, fraction: float | None) -> float | None:
+    if operation.done or not fraction or operation.run != 1 or operation.progress_at is None:
+        return None
+    if operation.started_at is None:
+        return None
+    passed = (operation.progress_at - operation.started_at).total_seconds()
+    return round(passed / fraction * (1 - fraction), 1)
+
+
+def problem_fields(problem: Problem, *, operation_id: str | None) -> dict[str, Any]:
+    """Return the problem document of a failed operation (RFC 9457)."""
+    fields: dict[str, Any] = {
+        **problem.extensions,
+        "type": PROBLEM_TYPE + problem.code,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+    }
+    if operation_id is not None:
+        fields["operation_id"] = operation_id
+    return fields
+
+
+def request_problem_fields(error: RequestProblem) -> dict[str, Any]:
+    """Return the problem document of a request that cannot be served (RFC 9457)."""
+    fields: dict[str, Any] = {
+        "type": PROBLEM_TYPE + error.code,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+    }
+    if error.operation_id is not None:
+        fields["operation_id"] = error.operation_id
+    return fields
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)

@@ -1,0 +1,321 @@
+"""The ports: what the roles need from stores, blobs, signals and executors.
+
+Each contract is a list of numbered promises; ``raincheck.testing.conformance`` executes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from raincheck.core.operation import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from contextlib import AsyncExitStack
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from raincheck.context import OperationContext
+    from raincheck.core.events import Event
+    from raincheck.core.operation import Problem, Status
+    from raincheck.core.outcome import Outcome, Returned
+    from raincheck.core.retry import Retry
+    from raincheck.core.transitions import Change
+    from raincheck.invocation import Invocation
+
+# --- what the user declared -----------------------------------------------------------------------------------
+
+class Binding(Protocol):
+    """Turns a stored request into the arguments of one function, and its return value into bytes.
+
+    1. ``arguments`` validates the stored request with the function's own signature, so the function gets what the
+       request gave; a request that no longer fits raises ``InputMismatch``.
+    2. ``resolve`` adds what exists only at the run: the context, a fresh ``Response``, ``WorkerDepends`` values whose
+       clean-up is pushed on the stack. Sync dependencies run through ``run_sync``.
+    3. ``render`` checks the value against the return annotation and gives bytes or a file; a value that does not match
+       raises ``ResultMismatch`` (see ``raincheck.invocation``).
+       ``render_blocks`` tells whether rendering this value copies files, so must stay off the event loop.
+    4. ``explain`` gives the problem of an exception raised on purpose, None for any other.
+    """
+
+    async def arguments(self, stored: str, files: Mapping[str, Path]) -> dict[str, Any]: ...
+
+    async def resolve(
+        self,
+        arguments: Mapping[str, Any],
+        *,
+        context: OperationContext,
+        stack: AsyncExitStack,
+        run_sync: Callable[..., Awaitable[Any]],
+        app: object | None,
+    ) -> dict[str, Any]: ...
+
+    def render(self, value: object, arguments: Mapping[str, Any], *, staging: Path) -> Returned: ...
+
+    def render_blocks(self, value: object) -> bool: ...
+
+    def explain(self, exception: BaseException) -> Problem | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One decorated function and how its operations run. ``name`` is durable: stored operations refer to it."""
+
+    name: str
+    function: Callable[..., Any]
+    executor: str
+    retry: Retry
+    timeout: timedelta | None
+    max_losses: int
+    retention: timedelta
+    memory_limit: int | None
+    queue: str
+    priority: int
+    wait: timedelta
+    binding: Binding
+
+
+# --- the operation store --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The submit was committed."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The idempotency key belongs to this operation, submitted earlier with the same fingerprint."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class KeyConflict:
+    """The idempotency key belongs to an operation with another fingerprint."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is left of a deleted or expired operation, for its owner's 410."""
+
+    id: str
+    owner: str
+    reason: str  # "deleted" or "expired"
+
+
+Submitted = Accepted | Replayed | KeyConflict | Tombstone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A worker's wish for operations of some kinds."""
+
+    worker: str
+    kinds: tuple[str, ...]
+    queues: tuple[str, ...] | None  # None: every queue
+    limit: int
+    lease_until: datetime
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A run's hold on an operation."""
+
+    id: str
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What renewing found: leases that are gone, and runs that were asked to cancel."""
+
+    lost: frozenset[Lease]
+    cancelling: frozenset[Lease]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListQuery:
+    """A page of operations, newest first. ``owner`` None is the operator, who sees all."""
+
+    owner: str | None
+    statuses: tuple[Status, ...] = ()
+    kind: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    before_id: str | None = None
+    limit: int = 50
+
+
+class OperationStore(Protocol):
+    """Operations and their events, changed in one transaction.
+
+    1. ``submit`` returns only after the operation is durable. One key conflict never fails another submit.
+    2. ``claim`` gives an operation to one worker only, best priority first, then longest due; each claim raises ``run``.
+    3. ``change`` holds the row, calls the transition (pure; it may run in another thread) and writes its record and
+       events together; what the transition raises reaches the caller and nothing is written.
+       An unknown id raises ``KeyError``. A ``None`` or empty change writes nothing and returns the record as it is.
+    4. ``renew`` extends exactly the leases whose run still holds the operation; it may be called from any thread's
+       event loop, and goes before other waiting writes.
+    5. After each commit the listeners get all its changes, in the loop that opened the store, in version order.
+    6. A full disk raises ``StorageFull``, anything else that passes by itself ``StoreUnavailable``; nothing was written.
+    """
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None: ...
+
+    async def submit(self, operation: Operation) -> Submitted: ...
+
+    async def get(self, operation_id: str) -> Operation | Tombstone | None: ...
+
+    async def claim(self, claim: Claim) -> list[Operation]: ...
+
+    async def renew(self, leases: Sequence[Lease], *, lease_until: datetime) -> Renewal: ...
+
+    async def change(self, operation_id: str, transition: Callable[[Operation], Change | None]) -> Operation: ...
+
+    async def cancelling(self, worker: str) -> list[Lease]:
+        """Return the runs of a worker that were asked to cancel."""
+        ...
+
+    async def overdue(self, now: datetime, *, limit: int = 500) -> Overdue:
+        """Return what the reaper must look at."""
+        ...
+
+    async def list_page(self, query: ListQuery) -> list[Operation]:
+        """Return operations without input and result bytes."""
+        ...
+
+    async def queue_position(self, operation: Operation) -> int | None:
+        """Return how many queued operations go first, None when there are more than 1,000."""
+        ...
+
+    async def queue_depth(self, *, limit: int) -> int:
+        """Return the number of queued operations, counting to the limit at most."""
+        ...
+
+    async def delete(self, operation_id: str, *, check: Callable[[Operation], None], now: datetime) -> None:
+        """Replace a record that passes the check by a tombstone. An unknown id raises KeyError."""
+        ...
+
+    async def prune(self, now: datetime, *, limit: int = 500) -> list[str]:
+        """Replace expired operations by tombstones, drop old tombstones; return the ids that went."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Work for the reaper."""
+
+    expired_leases: tuple[Lease, ...]
+    deadlines: tuple[str, ...]
+    holders: Mapping[str, tuple[Lease, ...]]  # worker -> what it holds
+
+
+class EventStore(Protocol):
+    """Reading the log.
+
+    1. ``events_after`` returns, for each id that exists, its record and all events above the cursor, in order, the
+       record's own events included (see ``core.events.history``), read at one moment.
+    """
+
+    async def events_after(
+        self, cursors: Mapping[str, int], *, limit: int = 1000
+    ) -> dict[str, tuple[Operation, list[Event]]]: ...
+
+
+class BlobStore(Protocol):
+    """Files of operations: uploads, large bodies, large results. Names are ``<operation>/<run>/<name>``.
+
+    1. ``put`` is durable when it returns: written, hashed (SHA-256) and fsynced, not on the event loop.
+    2. ``adopt`` moves a local file in, durably.
+    3. ``local_path`` gives a path that can be read until the blob is removed.
+    4. ``remove_operations`` forgets all blobs of the operations; unknown ids are no error.
+    """
+
+    async def put(self, name: str, chunks: AsyncIterator[bytes]) -> Blob: ...
+
+    async def adopt(self, name: str, file: Path) -> Blob: ...
+
+    async def local_path(self, name: str) -> Path: ...
+
+    async def remove_operations(self, operation_ids: Sequence[str]) -> None: ...
+
+    def staging(self, operation_id: str, run: int) -> Path:
+        """Return a folder on the same file system where a run may leave files to adopt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A stored file."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+# --- who is alive, what is new --------------------------------------------------------------------------------
+
+
+class Liveness(Protocol):
+    """Which worker processes live, known at once on one machine.
+
+    1. From ``enter`` until ``leave`` or the death of this process, ``is_dead(worker)`` is False elsewhere.
+    2. ``is_dead`` is True only for a worker whose process has certainly ended; False whenever in doubt.
+    """
+
+    def enter(self, worker: str) -> None: ...
+
+    def leave(self) -> None: ...
+
+    def is_dead(self, worker: str) -> bool: ...
+
+
+class Signals(Protocol):
+    """Lossy hints from other processes that something was written. A deaf implementation only costs time."""
+
+    async def start(self, notice: Callable[[], None]) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+# --- executors ------------------------------------------------------------------------------------------------
+
+
+class Executor(Protocol):
+    """Runs functions here.
+
+    1. ``run`` returns the outcome when the function has really ended, clean-up included, and never raises for what
+       the function did.
+    2. ``interrupt`` asks a run to stop: it sets ``context.cancelled``, then uses what force the executor has.
+       A function that still returns normally gives ``Returned``. Interrupting an unknown or ended run does nothing.
+    3. ``free`` is the number of runs that may start now; a run holds its slot until its function has really ended.
+    4. ``stop`` ends what can be ended and returns within about two seconds.
+    """
+
+    name: str
+
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def free(self) -> int: ...
+
+    async def start(self, kinds: Sequence[Kind]) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def run(self, invocation: Invocation) -> Outcome: ...
+
+    def interrupt(self, invocation: Invocation) -> None: ...
