@@ -1,0 +1,222 @@
+"""The running parts of one process, wired together; started in order and stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import secrets
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self
+
+from raincheck.executors.asyncio_ import AsyncioExecutor
+from raincheck.executors.process import ProcessExecutor
+from raincheck.executors.thread import ThreadExecutor
+from raincheck.fastapi.serving import Serving
+from raincheck.logs import operation_records
+from raincheck.roles.claimer import Claimer
+from raincheck.roles.durations import Durations
+from raincheck.roles.handover import Handover
+from raincheck.roles.heartbeat import Heartbeat
+from raincheck.roles.outcomes import OutcomeWriter
+from raincheck.roles.pruner import Pruner
+from raincheck.roles.reaper import Reaper
+from raincheck.roles.runner import Runner
+from raincheck.roles.service import Service
+from raincheck.roles.tail import Tail
+from raincheck.settings import sqlite_path
+from raincheck.stores.blobs import LocalBlobs
+from raincheck.stores.memory import MemoryStore
+from raincheck.stores.sqlite import SqliteStore
+from raincheck.stores.sqlite.liveness import FileLiveness
+from raincheck.stores.sqlite.store import side_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from raincheck.core.transitions import Change
+    from raincheck.ports import Executor, Kind, Lease
+    from raincheck.settings import Settings
+
+logger = logging.getLogger("raincheck")
+
+
+def now() -> datetime:
+    """Return the time of this machine."""
+    return datetime.now(UTC)
+
+
+class Parts:
+    """An async context manager around all parts of this process.
+
+    :param workers: whether this process runs work.
+    """
+
+    def __init__(self, settings: Settings, *, kinds: Mapping[str, Kind], app: object | None, workers: bool) -> None:
+        self._settings = settings
+        self._kinds = kinds
+        self._app = app
+        self._workers = workers
+        self._stack = contextlib.AsyncExitStack()
+        self._drained = False
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(operation_records())
+            await self._open_store(stack)
+            await self._start_serving(stack)
+            if self._workers:
+                await self._start_working(stack)
+            stack.enter_context(self._chained_signals())
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.drain()
+        await self._stack.aclose()
+
+    # --- parts --------------------------------------------------------------------------------------------------
+
+    async def _open_store(self, stack: contextlib.AsyncExitStack) -> None:
+        path = sqlite_path(self._settings.store)
+        if path is None:
+            self._store: Any = MemoryStore()
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="raincheck-")))
+        else:
+            self._store = SqliteStore(path)
+            folder = side_folder(path)
+        await self._store.open()
+        stack.push_async_callback(self._store.close)
+        self._store.subscribe(self._committed)
+        self._folder = folder
+        self._blobs = LocalBlobs(folder / "blobs")
+        self._liveness = FileLiveness(folder / "workers")
+
+    async def _start_serving(self, stack: contextlib.AsyncExitStack) -> None:
+        self._tail = Tail(store=self._store)
+        self._durations = Durations()
+        self._handover = Handover(self._settings.handover if self._workers else 0)
+        self._runner: Runner | None = None
+        self._claimer: Claimer | None = None
+        self._service = Service(
+            store=self._store,
+            blobs=self._blobs,
+            tail=self._tail,
+            durations=self._durations,
+            kinds=self._kinds,
+            clock=now,
+            entropy=secrets.token_bytes,
+            max_queued=self._settings.max_queued,
+        )
+        self.serving = Serving(
+            service=self._service,
+            blobs=self._blobs,
+            handover=self._handover,
+            clock=now,
+            max_body=self._settings.max_body,
+        )
+        await self._tail.start()
+        stack.push_async_callback(self._tail.stop)
+        if isinstance(self._store, SqliteStore):
+            await self._store.start(self._noticed)
+            stack.push_async_callback(self._store.stop)
+
+    async def _start_working(self, stack: contextlib.AsyncExitStack) -> None:
+        self._worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._liveness.enter(self._worker)
+        executors = await self._start_executors(stack)
+        outcomes = OutcomeWriter(store=self._store, blobs=self._blobs, clock=now, chance=random.random)
+        self._runner = Runner(
+            store=self._store,
+            blobs=self._blobs,
+            kinds=self._kinds,
+            executors=executors,
+            handover=self._handover,
+            outcomes=outcomes,
+            clock=now,
+            max_result=self._settings.max_result,
+            app=self._app,
+            ended=self._slot_freed,
+        )
+        lease = self._settings.lease
+        self._claimer = Claimer(
+            store=self._store,
+            worker=self._worker,
+            kinds=self._kinds,
+            queues=self._settings.queue_names,
+            executors=executors,
+            lease=lease,
+            clock=now,
+            begin=self._runner.start,
+        )
+        heartbeat = Heartbeat(
+            store=self._store, lease=lease, clock=now, held=self._held, renewed=self._runner.renewed
+        )
+        reaper = Reaper(store=self._store, liveness=self._liveness, lease=lease, clock=now)
+        pruner = Pruner(store=self._store, blobs=self._blobs, clock=now)
+        for role in (heartbeat, reaper, pruner, self._claimer):
+            await role.start()
+            stack.push_async_callback(role.stop)
+
+    async def _start_executors(self, stack: contextlib.AsyncExitStack) -> dict[str, Executor]:
+        made: Sequence[Executor] = (
+            AsyncioExecutor(slots=self._settings.async_slots),
+            ThreadExecutor(slots=self._settings.thread_slots),
+            ProcessExecutor(slots=self._settings.process_slots),
+        )
+        for executor in made:
+            kinds = [kind for kind in self._kinds.values() if kind.executor == executor.name]
+            await executor.start(kinds)
+            stack.push_async_callback(executor.stop)
+        return {executor.name: executor for executor in made}
+
+    # --- what parts tell each other -----------------------------------------------------------------------------
+
+    def _committed(self, changes: Sequence[Change]) -> None:
+        self._tail.committed(changes)
+        self._durations.committed(changes)
+        if self._runner is not None:
+            self._runner.committed(changes)
+        if self._claimer is not None:
+            self._claimer.committed(changes)
+
+    def _noticed(self) -> None:
+        self._tail.notice()
+        if self._claimer is not None:
+            self._claimer.notice()
+
+    def _slot_freed(self) -> None:
+        if self._claimer is not None:
+            self._claimer.slot_freed()
+
+    def _held(self) -> list[Lease]:
+        return [] if self._runner is None else list(self._runner.runs)
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def _chained_signals(self) -> contextlib.AbstractContextManager[None]:
+        from raincheck.shutdown import chained_signals  # noqa: PLC0415
+
+        return chained_signals(self.begin_drain)
+
+    def begin_drain(self) -> None:
+        """Accept nothing new and end all waits; the server still finishes what it answers."""
+        self._service.draining = True
+        self._tail.drain()
+
+    async def drain(self) -> None:
+        """Stop claiming, let running work finish for a grace time, hand the rest back."""
+        if self._drained:
+            return
+        self._drained = True
+        self.begin_drain()
+        if self._claimer is None or self._runner is None:
+            return
+        await self._claimer.stop()
+        if await self._runner.drain(self._settings.drain.total_seconds()):
+            self._liveness.leave()

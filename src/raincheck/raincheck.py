@@ -1,0 +1,159 @@
+"""Raincheck: settings become parts; parts start, stop and drain with the application."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from raincheck import settings as settings_module
+from raincheck.core.errors import ConfigurationError, DefinitionError
+from raincheck.fastapi.access import owner_parameter
+from raincheck.fastapi.registration import Registry
+from raincheck.fastapi.resources import operation_routes
+from raincheck.fastapi.router import OperationRouter, operation_decorator
+from raincheck.fastapi.serving import Gateway
+from raincheck.parts import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from fastapi import FastAPI
+
+    from raincheck.fastapi.router import OperationOptions
+    from raincheck.settings import Settings
+
+F = TypeVar("F", bound="Callable[..., Any]")
+logger = logging.getLogger("raincheck")
+
+
+class Raincheck:
+    """Turns slow FastAPI endpoints into durable operations.
+
+    Constructing is inert: nothing is opened before the application's lifespan, so a child process may import the
+    module for free.
+
+    :param app: the application to install on; or call ``install(app)`` later, once.
+    :param store: ``sqlite:///path`` or ``memory:``; every keyword can also be set as ``RAINCHECK_*``.
+    :param workers: False: this process accepts and serves; ``raincheck worker module:rain`` runs the work.
+    :param dependencies: FastAPI dependencies that guard all operation routes.
+    :param owner: a FastAPI dependency that returns a non-empty str; callers see only what they own.
+    :param prefix: path before ``/operations``.
+    :raises ConfigurationError: a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI | None = None,
+        *,
+        store: str | None = None,
+        workers: bool | None = None,
+        dependencies: Sequence[Any] = (),
+        owner: Callable[..., Any] | None = None,
+        prefix: str | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings_module.load(settings, store=store, workers=workers, prefix=prefix)
+        settings_module.sqlite_path(self.settings.store)
+        prefix = self.settings.prefix
+        if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+            msg = f"prefix={prefix!r} must start with a slash and not end with one, such as '/api'."
+            raise ConfigurationError(msg)
+        self._owner = owner
+        self._dependencies = tuple(dependencies)
+        self._gateway = Gateway(prefix=prefix)
+        self._registry = Registry(
+            gateway=self._gateway,
+            owner_annotation=None if owner is None else owner_parameter(owner),
+            max_body=self.settings.max_body,
+        )
+        self._app: FastAPI | None = None
+        self._entered = 0
+        if app is not None:
+            self.install(app)
+
+    # --- the application ----------------------------------------------------------------------------------------
+
+    def install(self, app: FastAPI) -> None:
+        """Add the operation routes and the lifespan to an application, once.
+
+        :raises ConfigurationError: it is installed already.
+        """
+        if self._app is not None:
+            msg = "This Raincheck is installed already. Make one Raincheck an application, and install it once."
+            raise ConfigurationError(msg)
+        self._app = app
+        routes = operation_routes(self._gateway, owner=self._owner, dependencies=self._dependencies)
+        app.include_router(routes)
+        outer = app.router.lifespan_context
+
+        @contextlib.asynccontextmanager
+        async def lifespan(running: FastAPI) -> AsyncIterator[Any]:
+            async with outer(running) as state, self.running(app):
+                yield state
+
+        app.router.lifespan_context = lifespan
+
+    @contextlib.asynccontextmanager
+    async def running(self, app: FastAPI | None = None, *, workers: bool | None = None) -> AsyncIterator[None]:
+        """Open everything, and close it at the end; entered twice, it starts once."""
+        self._entered += 1
+        try:
+            if self._entered > 1:
+                yield
+                return
+            self._warn_unguarded()
+            work = self.settings.workers if workers is None else workers
+            parts = Parts(self.settings, kinds=self._registry.kinds, app=app or self._app, workers=work)
+            async with parts:
+                self._gateway.serving = parts.serving
+                try:
+                    yield
+                finally:
+                    await parts.drain()
+                    self._gateway.serving = None
+        finally:
+            self._entered -= 1
+
+    def _warn_unguarded(self) -> None:
+        if self._registry.guarded and self._owner is None and not self._dependencies:
+            logger.warning(
+                "%s is guarded by dependencies, but the operation routes are not: whoever learns an id may read and "
+                "cancel it. Pass dependencies= or owner= to Raincheck().",
+                ", ".join(self._registry.guarded),
+            )
+
+    # --- the decorators -----------------------------------------------------------------------------------------
+
+    def router(self, **options: Any) -> OperationRouter:  # noqa: ANN401 - APIRouter's own options
+        """Return an OperationRouter for a feature module; ``app.include_router(it)`` adds it."""
+        return OperationRouter(self._registry, **options)
+
+    def get(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """Make a GET operation; browsers and crawlers prefetch GET routes, so prefer POST."""
+        return self._decorator("GET", path, dict(options))
+
+    def post(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """Make a POST operation."""
+        return self._decorator("POST", path, dict(options))
+
+    def put(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """Make a PUT operation."""
+        return self._decorator("PUT", path, dict(options))
+
+    def patch(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """Make a PATCH operation."""
+        return self._decorator("PATCH", path, dict(options))
+
+    def delete(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
+        """Make a DELETE operation."""
+        return self._decorator("DELETE", path, dict(options))
+
+    def _decorator(self, method: str, path: str, options: dict[str, Any]) -> Callable[[F], F]:
+        if self._app is None:
+            msg = (
+                f"rain.{method.lower()}({path!r}) needs an application: construct Raincheck(app), or make a router "
+                "with `router = rain.router()`, decorate with it, and include it in the application."
+            )
+            raise DefinitionError(msg)
+        return operation_decorator(self._app, self._registry, method, path, options)

@@ -1,0 +1,147 @@
+"""Leases queued work from the store whenever there is room for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from raincheck.core.errors import StorageFull, StoreUnavailable
+from raincheck.core.operation import Operation, Status
+from raincheck.ports import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from raincheck.core.transitions import Change
+    from raincheck.ports import Executor, Kind, OperationStore
+
+logger = logging.getLogger("raincheck.claimer")
+_POLL = 1.0
+_LARGEST_CLAIM = 200
+
+
+class Claimer:
+    """Claims for each executor as many operations as it has free slots.
+
+    It looks when this process queued something, when a slot came free while more was waiting, when another
+    process wrote something, when a retry falls due, and once a second behind all that.
+
+    :param begin: starts the run of a claimed operation.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: OperationStore,
+        worker: str,
+        kinds: Mapping[str, Kind],
+        queues: tuple[str, ...] | None,
+        executors: Mapping[str, Executor],
+        lease: timedelta,
+        clock: Callable[[], datetime],
+        begin: Callable[[Operation], None],
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._queues = queues
+        self._executors = executors
+        self._lease = lease
+        self._clock = clock
+        self._begin = begin
+        self._kinds_of = {
+            name: tuple(kind.name for kind in kinds.values() if kind.executor == name) for name in executors
+        }
+        self._look = asyncio.Event()
+        self._certain = False
+        self._more: dict[str, bool] = dict.fromkeys(executors, False)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to claim, looking at once."""
+        self._certain = True
+        self._look.set()
+        self._task = asyncio.create_task(self._work(), name="raincheck-claimer")
+
+    async def stop(self) -> None:
+        """Claim nothing more; a claim in flight is still begun."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+
+    def committed(self, changes: Sequence[Change]) -> None:
+        """Look for what this process has queued."""
+        for change in changes:
+            operation = change.operation
+            if operation.status is Status.QUEUED:
+                wait = (operation.run_at - self._clock()).total_seconds()
+                if wait <= 0:
+                    self._look_now()
+                elif wait < 3600:  # noqa: PLR2004 - later ones are found by polling
+                    asyncio.get_running_loop().call_later(wait, self._look_now)
+
+    def slot_freed(self) -> None:
+        """Look if more was waiting than there was room for."""
+        if any(self._more.values()):
+            self._look_now()
+
+    def notice(self) -> None:
+        """Another process has written something."""
+        self._look.set()
+
+    def _look_now(self) -> None:
+        self._certain = True
+        self._look.set()
+
+    async def _work(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    await self._look.wait()
+            self._look.clear()
+            try:
+                await self.run_once()
+            except (StoreUnavailable, StorageFull) as error:
+                logger.warning("nothing could be claimed: %s", error)
+                await asyncio.sleep(_POLL)
+
+    async def run_once(self) -> None:
+        """Claim for every executor that has room. A look on suspicion reads before it takes the write lock."""
+        certain, self._certain = self._certain, False
+        if not certain and await self._store.queue_depth(limit=1) == 0:
+            return
+        for name, executor in self._executors.items():
+            if self._kinds_of[name]:
+                await self._claim(name, executor)
+
+    async def _claim(self, name: str, executor: Executor) -> None:
+        limit = min(executor.free, _LARGEST_CLAIM)
+        if limit <= 0:
+            self._more[name] = True
+            return
+        now = self._clock()
+        claim = Claim(
+            worker=self._worker,
+            kinds=self._kinds_of[name],
+            queues=self._queues,
+            limit=limit,
+            lease_until=now + self._lease,
+            now=now,
+        )
+        claiming = asyncio.ensure_future(self._store.claim(claim))
+        try:
+            claimed = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            for operation in await claiming:
+                self._begin(operation)
+            raise
+        self._more[name] = len(claimed) == limit
+        for operation in claimed:
+            self._begin(operation)
+        if self._more[name] and executor.free > 0:
+            self._look_now()

@@ -1,0 +1,81 @@
+"""Renews the leases of this process from an OS thread, so that a blocked event loop loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from raincheck.core.errors import StorageFull, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
+    from raincheck.ports import Lease, OperationStore, Renewal
+
+logger = logging.getLogger("raincheck.heartbeat")
+
+
+class Heartbeat:
+    """Renews every third of a lease, in one batch.
+
+    :param held: the leases of the moment, safe to call from another thread.
+    :param renewed: told on the owning loop which leases are lost and which runs were asked to cancel.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: OperationStore,
+        lease: timedelta,
+        clock: Callable[[], datetime],
+        held: Callable[[], list[Lease]],
+        renewed: Callable[[Renewal], None],
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._clock = clock
+        self._held = held
+        self._renewed = renewed
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Start the thread."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._beat, name="raincheck-heartbeat", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    async def run_once(self) -> Renewal | None:
+        """Renew all held leases once."""
+        leases = self._held()
+        if not leases:
+            return None
+        return await self._store.renew(leases, lease_until=self._clock() + self._lease)
+
+    def _beat(self) -> None:
+        interval = self._lease.total_seconds() / 3
+        with asyncio.Runner() as runner:
+            pause = interval
+            while not self._stopping.wait(pause):
+                try:
+                    renewal = runner.run(self.run_once())
+                except (StoreUnavailable, StorageFull) as error:
+                    logger.warning("leases could not be renewed, trying again soon: %s", error)
+                    pause = interval / 10
+                except Exception:
+                    logger.exception("leases could not be renewed, trying again soon")
+                    pause = interval / 10
+                else:
+                    pause = interval
+                    if renewal is not None and not self._loop.is_closed():  # type: ignore[union-attr]
+                        self._loop.call_soon_threadsafe(self._renewed, renewal)  # type: ignore[union-attr]

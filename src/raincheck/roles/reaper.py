@@ -1,0 +1,115 @@
+"""Ends what nobody else ends: leases of dead or silent workers, passed deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from raincheck.core import transitions
+from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
+    from raincheck.core.operation import Operation
+    from raincheck.core.transitions import Change
+    from raincheck.ports import Lease, Liveness, OperationStore
+
+logger = logging.getLogger("raincheck.reaper")
+_INTERVAL = 0.5
+
+
+class Reaper:
+    """Looks twice a second. A dead process is seen by its lock at once, a silent one when its lease runs out.
+
+    After a pause of this process or a jump of the clock no lease is judged for one lease time: the others were
+    paused too, or the clock lies.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: OperationStore,
+        liveness: Liveness,
+        lease: timedelta,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._liveness = liveness
+        self._lease = lease
+        self._clock = clock
+        self._monotonic = monotonic
+        self._last: tuple[datetime, float] | None = None
+        self._judge_leases_from = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin with a look at once: after a crash this is what takes the work over."""
+        self._task = asyncio.create_task(self._work(), name="raincheck-reaper")
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await self.run_once()
+            except (StoreUnavailable, StorageFull) as error:
+                logger.warning("expired work could not be looked for: %s", error)
+            await asyncio.sleep(_INTERVAL)
+
+    async def run_once(self) -> None:
+        """Look once."""
+        now = self._clock()
+        self._notice_pause(now)
+        overdue = await self._store.overdue(now)
+        for worker, leases in overdue.holders.items():
+            if await asyncio.to_thread(self._liveness.is_dead, worker):
+                logger.warning("worker %s is dead; its %d operations are taken over", worker, len(leases))
+                await self._all([self._lose(lease) for lease in leases])
+        if self._monotonic() >= self._judge_leases_from:
+            await self._all([self._expire(lease) for lease in overdue.expired_leases])
+        await self._all([self._deadline(operation_id) for operation_id in overdue.deadlines])
+
+    def _notice_pause(self, now: datetime) -> None:
+        monotonic = self._monotonic()
+        if self._last is not None:
+            wall_passed = (now - self._last[0]).total_seconds()
+            passed = monotonic - self._last[1]
+            late = passed > self._lease.total_seconds() / 2
+            jumped = abs(wall_passed - passed) > 1.0
+            if late or jumped:
+                self._judge_leases_from = monotonic + self._lease.total_seconds()
+        self._last = (now, monotonic)
+
+    async def _all(self, changes: list[asyncio.Future[None]]) -> None:
+        await asyncio.gather(*changes)
+
+    def _lose(self, lease: Lease) -> asyncio.Future[None]:
+        return self._change(lease.id, lambda found: transitions.lose(found, run=lease.run, now=self._clock()))
+
+    def _expire(self, lease: Lease) -> asyncio.Future[None]:
+        return self._change(lease.id, lambda found: transitions.expire_lease(found, run=lease.run, now=self._clock()))
+
+    def _deadline(self, operation_id: str) -> asyncio.Future[None]:
+        return self._change(operation_id, lambda found: transitions.expire_deadline(found, now=self._clock()))
+
+    def _change(self, operation_id: str, transition: Callable[[Operation], Change | None]) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self._change_unless_gone(operation_id, transition))
+
+    async def _change_unless_gone(
+        self,
+        operation_id: str,
+        transition: Callable[[Operation], Change | None],
+    ) -> None:
+        try:
+            await self._store.change(operation_id, transition)
+        except (LeaseLost, KeyError):
+            logger.debug("%s has moved on by itself", operation_id)

@@ -1,0 +1,281 @@
+"""Runs claimed operations: executor, outcome, fenced write."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from raincheck.context import OperationContext
+from raincheck.core import transitions
+from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
+from raincheck.core.operation import Operation, Status
+from raincheck.core.outcome import Interrupted, Outcome
+from raincheck.invocation import Invocation
+from raincheck.logs import run_logging
+from raincheck.ports import Lease
+from raincheck.roles.journal import Journal
+from raincheck.roles.outcomes import OutcomeWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from raincheck.core.events import Entry
+    from raincheck.core.operation import Progress
+    from raincheck.core.transitions import Change
+    from raincheck.ports import BlobStore, Executor, Kind, OperationStore, Renewal
+    from raincheck.roles.handover import Handover
+
+logger = logging.getLogger("raincheck.run")
+
+
+class StopReason(Enum):
+    """Why a run was asked to stop."""
+
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+    DRAIN = "drain"
+    LOST = "lost"
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One claim that this process works on."""
+
+    operation: Operation
+    kind: Kind
+    executor: Executor
+    invocation: Invocation
+    journal: Journal
+    reason: StopReason | None = None
+    failure: Exception | None = None
+    task: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = field(default=None)
+
+    @property
+    def lease(self) -> Lease:
+        """The run's hold on its operation."""
+        return Lease(self.operation.id, self.operation.run)
+
+
+class Runner:
+    """Owns the runs of this process.
+
+    :param ended: called whenever a run has ended and its slot is free.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: OperationStore,
+        blobs: BlobStore,
+        kinds: Mapping[str, Kind],
+        executors: Mapping[str, Executor],
+        handover: Handover,
+        outcomes: OutcomeWriter,
+        clock: Callable[[], datetime],
+        max_result: int,
+        app: object | None,
+        ended: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._kinds = kinds
+        self._executors = executors
+        self._handover = handover
+        self._outcomes = outcomes
+        self._clock = clock
+        self._max_result = max_result
+        self._app = app
+        self._ended = ended
+        self.runs: dict[Lease, Run] = {}
+
+    def start(self, operation: Operation) -> None:
+        """Begin a claimed operation's run."""
+        kind = self._kinds[operation.kind]
+        task = asyncio.get_running_loop().create_task(self._run(operation, kind), name=f"raincheck-{operation.id}")
+        task.add_done_callback(_report)
+
+    async def _run(self, operation: Operation, kind: Kind) -> None:
+        run = await self._prepare(operation, kind)
+        self.runs[run.lease] = run
+        run.task = asyncio.current_task()
+        try:
+            with run_logging(run.invocation.context):
+                self._limit_time(run)
+                outcome = await run.executor.run(run.invocation)
+                if run.timer is not None:
+                    run.timer.cancel()
+                await self._finish(run, outcome)
+        finally:
+            run.journal.close()
+            self.runs.pop(run.lease, None)
+            self._ended()
+
+    async def _prepare(self, operation: Operation, kind: Kind) -> Run:
+        lease = Lease(operation.id, operation.run)
+
+        async def write(entries: Sequence[Entry], progress: Progress | None) -> None:
+            await self._store.change(
+                operation.id,
+                lambda found: transitions.record(
+                    found, run=lease.run, entries=entries, progress=progress, now=self._clock()
+                ),
+            )
+
+        journal = Journal(write=write, lost=lambda error: self._journal_refused(lease, error))
+        invocation = Invocation(
+            kind=kind,
+            context=OperationContext(
+                id=operation.id,
+                kind=operation.kind,
+                run=operation.run,
+                attempt=operation.attempt,
+                owner=operation.owner,
+                metadata=operation.metadata,
+                deadline=operation.deadline_at,
+                idempotency_key=operation.idempotency_key,
+                recorder=journal,
+            ),
+            stored=operation.input,
+            files=await self._input_files(operation),
+            staging=self._blobs.staging(operation.id, operation.run),
+            max_result=self._max_result,
+            values=self._handover.take(operation.id) if operation.run == 1 else None,
+            app=self._app,
+        )
+        return Run(operation, kind, self._executors[kind.executor], invocation, journal)
+
+    async def _input_files(self, operation: Operation) -> dict[str, Path]:
+        """Return the paths of the request's files; the binding reports a missing one as a mismatch."""
+        if '"files"' not in operation.input:
+            return {}
+        found = {}
+        for name in json.loads(operation.input).get("files", ()):
+            with contextlib.suppress(KeyError):
+                found[name] = await self._blobs.local_path(f"{operation.id}/0/{name}")
+        return found
+
+    # --- stopping -------------------------------------------------------------------------------------------------
+
+    def _limit_time(self, run: Run) -> None:
+        limits = []
+        if run.kind.timeout is not None:
+            limits.append(run.kind.timeout.total_seconds())
+        if run.operation.deadline_at is not None:
+            limits.append((run.operation.deadline_at - self._clock()).total_seconds())
+        if limits:
+            loop = asyncio.get_running_loop()
+            run.timer = loop.call_later(max(0.0, min(limits)), self._time_out, run)
+
+    def _time_out(self, run: Run) -> None:
+        """Fail at once, then stop the function; a thread that overruns keeps its slot and is reported."""
+        if run.reason is not None:
+            return
+        self.stop_run(run, StopReason.TIMEOUT)
+        if run.executor.name == "thread":
+            logger.warning("%s passed its time limit; its thread goes on until the function returns", run.operation.id)
+        task = asyncio.get_running_loop().create_task(self._outcomes.time_out(run.lease))
+        task.add_done_callback(_report)
+
+    def stop_run(self, run: Run, reason: StopReason) -> None:
+        """Ask a run to stop; the first reason stays, except that a lost lease outranks all."""
+        if run.reason is None or reason is StopReason.LOST:
+            run.reason = reason
+        run.executor.interrupt(run.invocation)
+
+    def committed(self, changes: Sequence[Change]) -> None:
+        """Learn of cancels that this process wrote, and of ends that were decided elsewhere."""
+        if not self.runs:
+            return
+        for change in changes:
+            operation = change.operation
+            run = self.runs.get(Lease(operation.id, operation.run))
+            if run is None:
+                continue
+            if operation.status is Status.CANCELLING and run.reason is None:
+                self.stop_run(run, StopReason.CANCEL)
+            elif not operation.status.held and run.reason is None and not run.journal.finished:
+                self.stop_run(run, StopReason.LOST)
+
+    def cancel(self, leases: Sequence[Lease] | frozenset[Lease]) -> None:
+        """Learn of cancels that another process wrote."""
+        for lease in leases:
+            run = self.runs.get(lease)
+            if run is not None and run.reason is None:
+                self.stop_run(run, StopReason.CANCEL)
+
+    def renewed(self, renewal: Renewal) -> None:
+        """Stop what lost its lease; learn of cancels."""
+        for lease in renewal.lost:
+            run = self.runs.get(lease)
+            if run is not None and run.reason is not StopReason.TIMEOUT and not run.journal.finished:
+                logger.warning("run %d of %s lost its lease; its work is stopped", lease.run, lease.id)
+                self.stop_run(run, StopReason.LOST)
+        self.cancel(renewal.cancelling)
+
+    def _journal_refused(self, lease: Lease, error: Exception) -> None:
+        run = self.runs.get(lease)
+        if run is None:
+            return
+        run.failure = error
+        self.stop_run(run, StopReason.LOST)
+
+    async def drain(self, grace: float) -> bool:
+        """Let runs finish for a grace time, then interrupt what can be; True when nothing runs any more.
+
+        A thread that goes on keeps its lease: it ends with the process, whose lock tells the others.
+        """
+        await self._settle(grace)
+        for run in list(self.runs.values()):
+            if run.reason is None and run.executor.name != "thread":
+                self.stop_run(run, StopReason.DRAIN)
+        for run in list(self.runs.values()):
+            if run.executor.name == "thread":
+                run.invocation.context.request_cancel()
+                run.reason = run.reason or StopReason.DRAIN
+        await self._settle(2.0)
+        for run in self.runs.values():
+            logger.warning("%s still runs at shutdown; another worker takes it over", run.operation.id)
+        return not self.runs
+
+    async def _settle(self, seconds: float) -> None:
+        tasks = [run.task for run in self.runs.values() if run.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    # --- the outcome ----------------------------------------------------------------------------------------------
+
+    async def _finish(self, run: Run, outcome: Outcome) -> None:
+        rest = await run.journal.finish()
+        if isinstance(run.failure, transitions.OutputTooLarge):
+            await self._outcomes.output_too_large(run.lease)
+            return
+        if run.reason in {StopReason.TIMEOUT, StopReason.LOST}:
+            self._log_dropped(run, outcome)
+            return
+        interrupted_by_drain = run.reason is StopReason.DRAIN
+        await self._outcomes.write(run.lease, run.kind, outcome, rest=rest, draining=interrupted_by_drain)
+
+    def _log_dropped(self, run: Run, outcome: Outcome) -> None:
+        if not isinstance(outcome, Interrupted):
+            reason = "its time limit passed" if run.reason is StopReason.TIMEOUT else "its lease was lost"
+            name = type(outcome).__name__.lower()
+            logger.info("run %d of %s %s after %s; that is dropped", run.operation.run, run.operation.id, name, reason)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Make a bug or a store that stays away visible; the lease then ends by itself and the work runs again."""
+    if task.cancelled():
+        return
+    error = task.exception()
+    if isinstance(error, (LeaseLost, StoreUnavailable, StorageFull)):
+        logger.warning("%s: %s", task.get_name(), error)
+    elif error is not None:
+        logger.error("%s ended unexpectedly", task.get_name(), exc_info=error)

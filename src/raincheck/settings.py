@@ -1,0 +1,85 @@
+"""Settings: every keyword of ``Raincheck(...)`` and what only operators set, from ``RAINCHECK_*``."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from raincheck.core.errors import ConfigurationError
+from raincheck.core.quantities import duration, size
+
+Duration = Annotated[timedelta, BeforeValidator(lambda value: duration(value))]
+Size = Annotated[int, BeforeValidator(lambda value: size(value))]
+
+
+
+
+class Settings(BaseSettings):
+    """Operators set these in the environment; keywords of ``Raincheck(...)`` outrank them.
+
+    Durations are seconds or texts such as ``30s``, ``7d``; sizes are bytes or texts such as ``64MiB``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RAINCHECK_", extra="ignore", frozen=True)
+
+    store: str = Field("sqlite:///raincheck.db", description="`sqlite:///path` or `memory:`")
+    workers: bool = Field(default=True, description="run work inside the serving process")
+    prefix: str = Field("", description="path before /operations")
+    queues: str = Field("", description="queues that this process works on, separated by commas; empty: all")
+    async_slots: int = Field(100, ge=1, description="async operations that run at once in a process")
+    thread_slots: int = Field(
+        default_factory=lambda: min(32, 4 * (os.cpu_count() or 1)), ge=1, description="operations in threads at once"
+    )
+    process_slots: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="operations in child processes at once"
+    )
+    lease: Duration = Field(timedelta(seconds=15), description="how long a silent worker keeps its operations")
+    drain: Duration = Field(timedelta(seconds=3), description="how long running work may go on after SIGTERM")
+    max_queued: int = Field(100_000, ge=1, description="operations that may wait; more get 429")
+    max_body: Size = Field(100 << 20, description="largest request body; more gets 413")
+    max_result: Size = Field(64 << 20, description="largest result; more fails with result-too-large")
+    handover: int = Field(1000, ge=0, description="validated inputs kept in memory for a first run in this process")
+
+    @property
+    def queue_names(self) -> tuple[str, ...] | None:
+        """The queues this process works on; None for all."""
+        names = tuple(name.strip() for name in self.queues.split(",") if name.strip())
+        return names or None
+
+
+def load(given: Settings | None, **keywords: Any) -> Settings:  # noqa: ANN401 - the fields' own types
+    """Return the settings of the environment with keywords over them.
+
+    :raises ConfigurationError: a value cannot be used; the message names the variable.
+    """
+    chosen = {name: value for name, value in keywords.items() if value is not None}
+    try:
+        if given is not None:
+            return given.model_copy(update=Settings(**{**given.model_dump(), **chosen}).model_dump())
+        return Settings(**chosen)
+    except ValidationError as error:
+        lines = [f"RAINCHECK_{str(part['loc'][0]).upper()}: {part['msg']}" for part in error.errors()]
+        msg = "These settings cannot be used. " + "; ".join(lines)
+        raise ConfigurationError(msg) from error
+
+
+def sqlite_path(store: str) -> Path | None:
+    """Return the path of a ``sqlite:///`` store, None for ``memory:``.
+
+    :raises ConfigurationError: another form.
+    """
+    if store == "memory:":
+        return None
+    prefix = "sqlite:///"
+    if store.startswith(prefix) and len(store) > len(prefix):
+        return Path(store.removeprefix(prefix))
+    if store.startswith("postgres"):
+        msg = f"store={store.split('@')[-1]!r}: PostgreSQL is not supported by this release. Use sqlite:///path."
+        raise ConfigurationError(msg)
+    msg = f"store={store!r} is unknown. Use 'sqlite:///path/to/file.db' or 'memory:'."
+    raise ConfigurationError(msg)

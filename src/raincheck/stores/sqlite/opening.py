@@ -1,0 +1,147 @@
+"""Opening the database file: checks with a remedy, connection settings, migrations."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+
+from raincheck.core.errors import SchemaTooNew, StoreError
+
+APPLICATION_ID = 0x5241494E  # "RAIN": tells our files from other programs' databases
+_LOWEST_SQLITE = (3, 35, 0)
+_NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "ncpfs", "fuse.sshfs"}
+    | {"fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse"},
+)
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+def prepare_file(path: Path) -> None:
+    """Create the database file with mode 0600 if absent, and refuse places where it cannot work.
+
+    :raises StoreError: no such folder, not writable, a network file system, or SQLite is too old.
+    """
+    if sqlite3.sqlite_version_info < _LOWEST_SQLITE:
+        msg = f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed. Use a newer Python build."
+        raise StoreError(msg)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        msg = f"The folder {folder} of the database does not exist. Create it, or set RAINCHECK_STORE to another place."
+        raise StoreError(msg)
+    kind = file_system(folder)
+    if kind in _NETWORK:
+        msg = (
+            f"{path} lies on a network file system ({kind}), where SQLite's locks and shared memory are not safe. "
+            "Put the file on a local disk, or use a postgresql:// store."
+        )
+        raise StoreError(msg)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        msg = (
+            f"{path} cannot be opened for writing: {error.strerror}. Give this user write access to the file and its "
+            "folder (SQLite keeps its log beside the file), or set RAINCHECK_STORE to another place."
+        )
+        raise StoreError(msg) from error
+    if not os.access(folder, os.W_OK):
+        msg = f"The folder {folder} is read-only, but SQLite keeps its log beside the database. Make it writable."
+        raise StoreError(msg)
+
+
+def file_system(folder: Path) -> str | None:
+    """Return the type of the file system that holds a folder; None where the platform does not tell."""
+    try:
+        lines = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    best, kind = "", None
+    target = str(folder.resolve())
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        point = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), left.split()[4])
+        covers = target == point or target.startswith(point.rstrip("/") + "/")
+        if covers and len(point) >= len(best):
+            best, kind = point, right.split()[0]
+    return kind
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open a connection with the settings that the promises need.
+
+    ``synchronous=FULL``: in WAL mode, NORMAL loses acknowledged commits in a power cut.
+    The busy timeout is zero: the writer waits by itself, with shorter naps than SQLite's.
+    """
+    connection = sqlite3.connect(
+        path,
+        timeout=5.0 if read_only else 0.0,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -16384")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema to this release; safe when several processes start at once.
+
+    :raises SchemaTooNew: a newer release wrote the file.
+    :raises StoreError: the file is another program's, or no database.
+    """
+    connection.execute("PRAGMA busy_timeout = 10000")
+    try:
+        _refuse_foreign(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        for number, script in _migrations():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if _schema_version(connection) < number:
+                    for statement in script.split(";\n"):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {number}")
+                    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+    except sqlite3.DatabaseError as error:
+        msg = (
+            f"{path} cannot be used as the operation store: {error}. If it is not Raincheck's file, set "
+            "RAINCHECK_STORE to another path; if it is damaged, restore it from a backup."
+        )
+        raise StoreError(msg) from error
+    finally:
+        connection.execute("PRAGMA busy_timeout = 0")
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    version = _schema_version(connection)
+    newest = max(number for number, _ in _migrations())
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and application != APPLICATION_ID:
+        msg = f"{path} is a database of another program. Set RAINCHECK_STORE to a file of its own."
+        raise StoreError(msg)
+    if version > newest:
+        msg = (
+            f"{path} has schema {version}, this release knows {newest} at most. "
+            "Upgrade raincheck to the release that wrote the file, or use another file."
+        )
+        raise SchemaTooNew(msg)
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrations() -> list[tuple[int, str]]:
+    folder = files("raincheck.stores.sqlite.migrations")
+    scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return sorted((int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in scripts)

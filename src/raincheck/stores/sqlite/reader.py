@@ -1,0 +1,54 @@
+"""Readers beside the writer: a few threads, each with its own read-only connection."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from raincheck.core.errors import StoreUnavailable
+from raincheck.stores.sqlite.opening import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+_THREADS = 2
+
+
+class Readers:
+    """Runs queries off the loop. In WAL mode they never wait for the writer, nor it for them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._pool = ThreadPoolExecutor(_THREADS, "raincheck-reader", initializer=self._open)
+
+    def _open(self) -> None:
+        connection = connect(self._path, read_only=True)
+        self._local.connection = connection
+        self._connections.append(connection)
+
+    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a query and return its result.
+
+        :raises StoreUnavailable: the database cannot be read at the moment.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._query, query)
+        except (sqlite3.Error, RuntimeError) as error:
+            msg = "The operation store cannot be read at the moment. Try again."
+            raise StoreUnavailable(msg, retry_after=1) from error
+
+    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        return query(self._local.connection)
+
+    def close(self) -> None:
+        """End the threads, then close their connections."""
+        self._pool.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close()

@@ -1,0 +1,135 @@
+"""Queries of the SQLite store that change nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from raincheck.core.events import history
+from raincheck.core.moments import milliseconds
+from raincheck.core.names import first_id_at
+from raincheck.ports import Lease, Overdue, Tombstone
+from raincheck.stores.sqlite.queries import statement
+from raincheck.stores.sqlite.rows import FULL_COLUMNS, LIGHT_COLUMNS, event_from, operation_from
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from raincheck.core.events import Event
+    from raincheck.core.operation import Operation
+    from raincheck.ports import ListQuery
+
+_FURTHEST_POSITION = 1000
+_POSITION = statement("queue_position")
+_GET = f"SELECT {FULL_COLUMNS} FROM operations WHERE id = ?"  # noqa: S608 - constant columns
+_HELD = "SELECT worker, id, run FROM operations WHERE status IN ('running', 'cancelling')"
+_EXPIRED = f"{_HELD} AND lease_until <= ? ORDER BY lease_until LIMIT ?"
+_DEADLINES = (
+    "SELECT id FROM operations WHERE deadline_at IS NOT NULL AND status IN ('queued', 'running') "
+    "AND deadline_at <= ? ORDER BY deadline_at LIMIT ?"
+)
+_EVENTS = (
+    "SELECT operation, version, run, type, time, data FROM events WHERE operation = ? AND version > ? "
+    "ORDER BY version LIMIT ?"
+)
+
+
+def get(connection: sqlite3.Connection, operation_id: str) -> Operation | Tombstone | None:
+    """Return the record, its tombstone, or None."""
+    row = connection.execute(_GET, (operation_id,)).fetchone()
+    if row is not None:
+        return operation_from(row)
+    buried = connection.execute("SELECT id, owner, reason FROM tombstones WHERE id = ?", (operation_id,)).fetchone()
+    return None if buried is None else Tombstone(*buried)
+
+
+def cancelling(connection: sqlite3.Connection, worker: str) -> list[Lease]:
+    """Return the worker's runs that were asked to cancel."""
+    query = "SELECT id, run FROM operations WHERE worker = ? AND status = 'cancelling'"
+    return [Lease(*row) for row in connection.execute(query, (worker,))]
+
+
+def overdue(connection: sqlite3.Connection, now: datetime, limit: int) -> Overdue:
+    """Return what the reaper must look at."""
+    moment = milliseconds(now)
+    expired = tuple(Lease(row[1], row[2]) for row in connection.execute(_EXPIRED, (moment, limit)))
+    deadlines = tuple(row[0] for row in connection.execute(_DEADLINES, (moment, limit)))
+    holders: dict[str, list[Lease]] = {}
+    for worker, operation_id, run in connection.execute(_HELD):
+        holders.setdefault(worker, []).append(Lease(operation_id, run))
+    return Overdue(expired, deadlines, {worker: tuple(leases) for worker, leases in holders.items()})
+
+
+def list_page(connection: sqlite3.Connection, query: ListQuery) -> list[Operation]:
+    """Return a page, newest first, without inputs and result bytes."""
+    conditions: list[str] = []
+    values: list[Any] = []
+
+    def require(condition: str, *found: object) -> None:
+        conditions.append(condition)
+        values.extend(found)
+
+    if query.owner is not None:
+        require("owner = ? AND owner <> ''" if query.owner else "owner = ?", query.owner)
+    if query.statuses:
+        require("status IN (SELECT value FROM json_each(?))", json.dumps(query.statuses))
+    if query.kind is not None:
+        require("kind = ?", query.kind)
+    for name, value in query.tags.items():
+        require("EXISTS (SELECT 1 FROM json_each(metadata) AS tag WHERE tag.key = ? AND tag.value = ?)", name, value)
+    if query.created_after is not None:
+        require("id >= ? AND created_at >= ?", first_id_at(query.created_after), milliseconds(query.created_after))
+    if query.created_before is not None:
+        require("id < ?", first_id_at(query.created_before))
+    if query.before_id is not None:
+        require("id < ?", query.before_id)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    text = f"SELECT {LIGHT_COLUMNS} FROM operations {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants only
+    return [operation_from(row) for row in connection.execute(text, (*values, query.limit))]
+
+
+def queue_position(connection: sqlite3.Connection, operation: Operation) -> int | None:
+    """Return how many queued operations go first; None above 1,000."""
+    parameters = {
+        "priority": operation.priority,
+        "run_at": milliseconds(operation.run_at),
+        "id": operation.id,
+        "limit": _FURTHEST_POSITION + 1,
+    }
+    ahead = int(connection.execute(_POSITION, parameters).fetchone()[0])
+    return None if ahead > _FURTHEST_POSITION else ahead
+
+
+def queue_depth(connection: sqlite3.Connection, limit: int) -> int:
+    """Count the queued operations, up to the limit."""
+    query = "SELECT count(*) FROM (SELECT 1 FROM operations WHERE status = 'queued' LIMIT ?)"
+    return int(connection.execute(query, (limit,)).fetchone()[0])
+
+
+def events_after(
+    connection: sqlite3.Connection,
+    cursors: Mapping[str, int],
+    limit: int,
+) -> dict[str, tuple[Operation, list[Event]]]:
+    """Return records and events above the cursors, all seen at one moment.
+
+    A log longer than the limit is cut at a row; the caller asks again from there.
+    """
+    found: dict[str, tuple[Operation, list[Event]]] = {}
+    connection.execute("BEGIN")
+    try:
+        for operation_id, after in cursors.items():
+            row = connection.execute(_GET, (operation_id,)).fetchone()
+            if row is None:
+                continue
+            operation = operation_from(row)
+            rows = [event_from(event) for event in connection.execute(_EVENTS, (operation_id, after, limit))]
+            events = history(operation, rows, after=after)
+            if len(rows) == limit:
+                events = [event for event in events if event.version <= rows[-1].version]
+            found[operation_id] = (operation, events)
+    finally:
+        connection.execute("COMMIT")
+    return found

@@ -1,0 +1,293 @@
+"""The SQLite store: operations and events in one file, changed in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from raincheck.core import transitions
+from raincheck.core.errors import StorageFull
+from raincheck.core.moments import milliseconds
+from raincheck.core.transitions import Change
+from raincheck.ports import Accepted, KeyConflict, Lease, Overdue, Renewal, Replayed, Submitted, Tombstone
+from raincheck.stores.sqlite import reading, retention
+from raincheck.stores.sqlite.opening import connect, migrate, prepare_file
+from raincheck.stores.sqlite.queries import statement
+from raincheck.stores.sqlite.reader import Readers
+from raincheck.stores.sqlite.reserve import Reserve
+from raincheck.stores.sqlite.rows import (
+    FULL_COLUMNS,
+    LIGHT_COLUMNS,
+    event_values,
+    insert_values,
+    operation_from,
+    update_values,
+)
+from raincheck.stores.sqlite.writer import Inserts, Unit, Writer
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from raincheck.core.events import Event
+    from raincheck.core.operation import Operation
+    from raincheck.ports import Claim, ListQuery
+
+_INSERT = statement("insert_operations")
+_UPDATE = statement("update_operation")
+_CLAIMABLE = statement("claimable").replace("{columns}", FULL_COLUMNS)
+_RENEW = statement("renew_leases")
+_SELECT_LIGHT = f"SELECT {LIGHT_COLUMNS} FROM operations WHERE id = ?"  # noqa: S608 - constant columns
+_INSERT_EVENT = "INSERT INTO events (operation, version, run, type, time, data) VALUES (?, ?, ?, ?, ?, ?)"
+_BY_KEY = f"SELECT {FULL_COLUMNS} FROM operations WHERE owner = ? AND kind = ? AND idempotency_key = ?"  # noqa: S608
+_TOMBSTONE_BY_KEY = "SELECT id, owner, reason FROM tombstones WHERE owner = ? AND kind = ? AND idempotency_key = ?"
+
+
+class SqliteStore:
+    """Implements OperationStore, EventStore and Signals on one file that several processes may share.
+
+    :param path: the database file; created with mode 0600.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._listeners: list[Callable[[Sequence[Change]], None]] = []
+        self._notices: list[Callable[[], None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._writer: Writer | None = None
+        self._readers: Readers | None = None
+        self._reserve = Reserve(side_folder(path) / "reserve")
+
+    async def open(self) -> None:
+        """Create or migrate the file and start the writer and the readers.
+
+        :raises StoreError: the file cannot be used; the message says why and what to do.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._connection = await asyncio.to_thread(self._prepare)
+        self._readers = Readers(self.path)
+        self._writer = Writer(
+            connection=self._connection,
+            insert=_INSERT,
+            committed=self._publish,
+            foreign=self._notice_foreign,
+        )
+        self._writer.start()
+
+    def _prepare(self) -> sqlite3.Connection:
+        prepare_file(self.path)
+        connection = connect(self.path)
+        try:
+            migrate(connection, self.path)
+            self._reserve.take()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def close(self) -> None:
+        """Write what waits and close the file; closing what was not opened does nothing."""
+        if self._writer is None:
+            return
+        await self._writer.stop()
+        await asyncio.to_thread(self._readers.close)  # type: ignore[union-attr]
+        self._connection.close()  # type: ignore[union-attr]
+        self._writer = None
+
+    def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None:
+        """Call the listener with the changes of each commit."""
+        self._listeners.append(listener)
+
+    def _publish(self, changes: Sequence[Change]) -> None:
+        for listener in self._listeners:
+            listener(changes)
+
+    # --- Signals ----------------------------------------------------------------------------------------------
+
+    async def start(self, notice: Callable[[], None]) -> None:
+        """Call the notice when another process has committed (``PRAGMA data_version``, polled every 10 ms)."""
+        self._notices.append(notice)
+
+    async def stop(self) -> None:
+        """Call no notice any more."""
+        self._notices.clear()
+
+    def _notice_foreign(self) -> None:
+        for notice in self._notices:
+            notice()
+
+    # --- writing ----------------------------------------------------------------------------------------------
+
+    async def submit(self, operation: Operation) -> Submitted:
+        """Make a new operation durable, or find the one that its idempotency key belongs to."""
+        if not self._reserve.held and not await asyncio.to_thread(self._reserve.take):
+            msg = "The disk that holds the operation store is full; nothing was accepted. Try again later."
+            raise StorageFull(msg, retry_after=5)
+        row = json.dumps(insert_values(operation))
+        if operation.idempotency_key is None:
+            accepted = Accepted(operation)
+            changes = (Change(operation, 0),)
+            await self._write(Inserts(lambda _: (accepted, changes), row=row))
+            return accepted
+        found: Submitted = await self._write(Unit(lambda connection: _submit_keyed(connection, operation, row)))
+        return found
+
+    async def claim(self, claim: Claim) -> list[Operation]:
+        """Lease queued operations to a worker."""
+        claimed: list[Operation] = await self._write(Unit(lambda connection: _claim(connection, claim)))
+        return claimed
+
+    async def renew(self, leases: Sequence[Lease], *, lease_until: datetime) -> Renewal:
+        """Extend leases; from another thread's loop it does not wait for the owning loop."""
+        unit = Unit(lambda connection: (_renew(connection, leases, lease_until), ()))
+        if asyncio.get_running_loop() is self._loop:
+            renewal: Renewal = await self._write(unit)
+            return renewal
+        return await asyncio.wrap_future(self._writer.write_urgently(unit))  # type: ignore[union-attr]
+
+    async def change(self, operation_id: str, transition: Callable[[Operation], Change | None]) -> Operation:
+        """Apply a transition to the record as it is now."""
+        changed: Operation = await self._write(Unit(lambda connection: _change(connection, operation_id, transition)))
+        return changed
+
+    async def delete(self, operation_id: str, *, check: Callable[[Operation], None], now: datetime) -> None:
+        """Replace a record by a tombstone."""
+        await self._write(Unit(lambda connection: retention.delete(connection, operation_id, check, now)))
+
+    async def prune(self, now: datetime, *, limit: int = 500) -> list[str]:
+        """Replace expired operations by tombstones and forget old tombstones."""
+        gone: list[str] = await self._write(Unit(lambda connection: retention.prune(connection, now, limit)))
+        return gone
+
+    async def _write(self, unit: Unit) -> Any:  # noqa: ANN401 - a unit's result is its own
+        try:
+            return await self._writer.write(unit)  # type: ignore[union-attr]
+        except StorageFull:
+            await asyncio.to_thread(self._reserve.give_up)
+            raise
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    async def get(self, operation_id: str) -> Operation | Tombstone | None:
+        """Return the record, or what is left of it."""
+        return await self._read(lambda connection: reading.get(connection, operation_id))
+
+    async def cancelling(self, worker: str) -> list[Lease]:
+        """Return the runs of a worker that were asked to cancel."""
+        return await self._read(lambda connection: reading.cancelling(connection, worker))
+
+    async def overdue(self, now: datetime, *, limit: int = 500) -> Overdue:
+        """Return expired leases, passed deadlines, and who holds what."""
+        return await self._read(lambda connection: reading.overdue(connection, now, limit))
+
+    async def list_page(self, query: ListQuery) -> list[Operation]:
+        """Return a page, newest first."""
+        return await self._read(lambda connection: reading.list_page(connection, query))
+
+    async def queue_position(self, operation: Operation) -> int | None:
+        """Return how many queued operations go first."""
+        return await self._read(lambda connection: reading.queue_position(connection, operation))
+
+    async def queue_depth(self, *, limit: int) -> int:
+        """Count queued operations up to the limit."""
+        return await self._read(lambda connection: reading.queue_depth(connection, limit))
+
+    async def events_after(
+        self,
+        cursors: Mapping[str, int],
+        *,
+        limit: int = 1000,
+    ) -> dict[str, tuple[Operation, list[Event]]]:
+        """Return records and their events above the cursors, read at one moment."""
+        return await self._read(lambda connection: reading.events_after(connection, cursors, limit))
+
+    async def _read(self, query: Callable[[sqlite3.Connection], Any]) -> Any:  # noqa: ANN401 - typed by its callers
+        return await self._readers.read(query)  # type: ignore[union-attr]
+
+
+def side_folder(path: Path) -> Path:
+    """Return the folder beside the database for files, locks and the reserve."""
+    return path.with_name(path.name + ".d")
+
+
+def _submit_keyed(
+    connection: sqlite3.Connection,
+    operation: Operation,
+    row: str,
+) -> tuple[Submitted, Sequence[Change]]:
+    key = (operation.owner, operation.kind, operation.idempotency_key)
+    buried = connection.execute(_TOMBSTONE_BY_KEY, key).fetchone()
+    if buried is not None:
+        return Tombstone(*buried), ()
+    if connection.execute(_INSERT, (f"[{row}]",)).rowcount == 1:
+        return Accepted(operation), (Change(operation, 0),)
+    existing = operation_from(connection.execute(_BY_KEY, key).fetchone())
+    if existing.fingerprint == operation.fingerprint:
+        return Replayed(existing), ()
+    return KeyConflict(existing), ()
+
+
+def _claim(connection: sqlite3.Connection, claim: Claim) -> tuple[list[Operation], Sequence[Change]]:
+    rows = connection.execute(
+        _CLAIMABLE,
+        {
+            "now": milliseconds(claim.now),
+            "kinds": json.dumps(claim.kinds),
+            "queues": None if claim.queues is None else json.dumps(claim.queues),
+            "limit": claim.limit,
+        },
+    ).fetchall()
+    changes = []
+    for row in rows:
+        operation = operation_from(row)
+        change = transitions.claim(operation, worker=claim.worker, lease_until=claim.lease_until, now=claim.now)
+        if change is not None:
+            changes.append(change)
+    _write_changes(connection, changes)
+    return [change.operation for change in changes], changes
+
+
+def _renew(connection: sqlite3.Connection, leases: Sequence[Lease], lease_until: datetime) -> Renewal:
+    until = milliseconds(lease_until)
+    lost, cancelling = set(), set()
+    for lease in leases:
+        if connection.execute(_RENEW, (until, lease.id, lease.run)).rowcount == 0:
+            lost.add(lease)
+    marks = json.dumps([lease.id for lease in leases])
+    asked = connection.execute(
+        "SELECT id, run FROM operations WHERE status = 'cancelling' AND id IN (SELECT value FROM json_each(?))",
+        (marks,),
+    )
+    held = set(leases)
+    for row in asked:
+        lease = Lease(*row)
+        if lease in held:
+            cancelling.add(lease)
+    return Renewal(frozenset(lost), frozenset(cancelling))
+
+
+def _change(
+    connection: sqlite3.Connection,
+    operation_id: str,
+    transition: Callable[[Operation], Change | None],
+) -> tuple[Operation, Sequence[Change]]:
+    row = connection.execute(_SELECT_LIGHT, (operation_id,)).fetchone()
+    if row is None:
+        raise KeyError(operation_id)
+    operation = operation_from(row)
+    change = transition(operation)
+    if change is None or change.empty:
+        return operation, ()
+    _write_changes(connection, (change,))
+    return change.operation, (change,)
+
+
+def _write_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
+    connection.executemany(_UPDATE, [update_values(change.operation) for change in changes])
+    events = [event_values(event) for change in changes for event in change.events]
+    if events:
+        connection.executemany(_INSERT_EVENT, events)

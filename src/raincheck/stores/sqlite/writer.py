@@ -1,0 +1,273 @@
+"""The one writer of this process: units of work grouped into one fsynced transaction.
+
+A batch is cut at the end of an event-loop turn and handed to the writer thread, with at most one commit in
+flight: under load a commit carries everything that arrived during the former one, and the fsync is shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future as ThreadFuture
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from raincheck.core.errors import RaincheckError, StorageFull, StoreUnavailable
+from raincheck.core.transitions import OutputTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from raincheck.core.transitions import Change
+
+logger = logging.getLogger("raincheck.store")
+_LARGEST_BATCH = 1000
+_NAP = 0.0003
+_PATIENCE = 5.0
+_FOREIGN_POLL = 0.01
+_FULL_CODES = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_FSYNC"})
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """One piece of work: ``apply`` writes with the connection and returns its result and changes.
+
+    It may run twice (a failed batch is run again one by one), so it changes nothing but the database.
+    """
+
+    apply: Callable[[sqlite3.Connection], tuple[Any, Sequence[Change]]]
+    future: asyncio.Future[Any] | ThreadFuture[Any] | None = None
+    result: Any = None
+    changes: Sequence[Change] = ()
+    error: BaseException | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Inserts(Unit):
+    """Submits without a key: all of a batch go in with one statement."""
+
+    row: str = ""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Units that share a transaction."""
+
+    units: list[Unit]
+    inserts: list[Inserts] = field(default_factory=list)
+
+
+class Writer:
+    """Groups commits. ``write`` belongs to the owning loop; ``write_urgently`` to any thread."""
+
+    def __init__(
+        self,
+        *,
+        connection: sqlite3.Connection,
+        insert: str,
+        committed: Callable[[Sequence[Change]], None],
+        foreign: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._insert = insert
+        self._committed = committed
+        self._foreign = foreign
+        self._waiting: deque[Unit] = deque()
+        self._in_flight = False
+        self._flush_scheduled = False
+        self._inbox: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="raincheck-writer", daemon=True)
+        self._idle: asyncio.Event | None = None
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the thread; the running loop owns this writer."""
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Write what waits, then end the thread."""
+        self._closed = True
+        while self._waiting or self._in_flight:
+            self._idle.clear()  # type: ignore[union-attr]
+            self._schedule()
+            await self._idle.wait()  # type: ignore[union-attr]
+        self._inbox.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def write(self, unit: Unit) -> Any:  # noqa: ANN401 - a unit's result is its own
+        """Wait until the unit is durable. Cancelling the wait withdraws a unit that was not handed over yet."""
+        if self._closed:
+            msg = "The store is closed; the process is shutting down. Send the request again."
+            raise StoreUnavailable(msg, retry_after=1)
+        unit.future = self._loop.create_future()  # type: ignore[union-attr]
+        self._waiting.append(unit)
+        self._schedule()
+        return await unit.future
+
+    def write_urgently(self, unit: Unit) -> ThreadFuture[Any]:
+        """Hand over a unit of its own from any thread, past what waits on the loop."""
+        future: ThreadFuture[Any] = ThreadFuture()
+        unit.future = future
+        self._inbox.put(Batch([unit]))
+        return future
+
+    # --- on the loop ------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if not self._in_flight and not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)  # type: ignore[union-attr]
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        batch = Batch([])
+        while self._waiting and len(batch.units) + len(batch.inserts) < _LARGEST_BATCH:
+            unit = self._waiting.popleft()
+            if unit.future.done():  # type: ignore[union-attr] - withdrawn by its caller
+                continue
+            if isinstance(unit, Inserts):
+                batch.inserts.append(unit)
+            else:
+                batch.units.append(unit)
+        if batch.units or batch.inserts:
+            self._in_flight = True
+            self._inbox.put(batch)
+        else:
+            self._idle.set()  # type: ignore[union-attr]
+
+    def _done(self, batch: Batch) -> None:
+        self._in_flight = False
+        changes: list[Change] = []
+        for unit in (*batch.inserts, *batch.units):
+            if unit.error is None:
+                changes.extend(unit.changes)
+            _resolve(unit)
+        if self._waiting:
+            self._schedule()
+        else:
+            self._idle.set()  # type: ignore[union-attr]
+        if changes:
+            self._committed(changes)
+
+    # --- in the thread ----------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        data_version = self._data_version()
+        while True:
+            try:
+                batch = self._inbox.get(timeout=_FOREIGN_POLL)
+            except queue.Empty:
+                batch = Batch([])
+            if batch is None:
+                return
+            if batch.units or batch.inserts:
+                self._run(batch)
+                self._deliver(batch)
+            seen = self._data_version()
+            if seen != data_version:
+                data_version = seen
+                self._call_loop(self._foreign)
+
+    def _deliver(self, batch: Batch) -> None:
+        if len(batch.units) == 1 and isinstance(batch.units[0].future, ThreadFuture):
+            _resolve(batch.units[0])
+            return
+        self._call_loop(self._done, batch)
+
+    def _call_loop(self, callback: Callable[..., None], *arguments: object) -> None:
+        if not self._loop.is_closed():  # type: ignore[union-attr]
+            self._loop.call_soon_threadsafe(callback, *arguments)  # type: ignore[union-attr]
+
+    def _data_version(self) -> int:
+        try:
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:
+            logger.debug("data_version could not be read; foreign commits are seen at the next poll", exc_info=True)
+            return -1
+
+    def _run(self, batch: Batch) -> None:
+        """Commit the batch; if it fails as a whole, its units one by one, so that one cannot harm the others."""
+        everything: list[Unit] = [*batch.inserts, *batch.units]
+        try:
+            self._transaction(batch)
+        except sqlite3.Error as error:
+            if len(everything) == 1:
+                everything[0].error = _translate(error)
+                return
+            for unit in everything:
+                unit.error, unit.result, unit.changes = None, None, ()
+                alone = Batch([], [unit]) if isinstance(unit, Inserts) else Batch([unit])
+                self._run(alone)
+        except BaseException as error:  # noqa: BLE001 - a bug in a unit must reach its caller, not end the writer
+            for unit in everything:
+                unit.error = error
+
+    def _transaction(self, batch: Batch) -> None:
+        if not batch.units:
+            self._patiently(lambda: self._apply_inserts(batch.inserts))
+            return
+        self._patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
+        try:
+            if batch.inserts:
+                self._apply_inserts(batch.inserts)
+            for unit in batch.units:
+                self._apply(unit)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _apply_inserts(self, inserts: Sequence[Inserts]) -> None:
+        self._connection.execute(self._insert, ("[" + ",".join([unit.row for unit in inserts]) + "]",))
+        for unit in inserts:
+            unit.result, unit.changes = unit.apply(self._connection)
+
+    def _apply(self, unit: Unit) -> None:
+        try:
+            unit.result, unit.changes = unit.apply(self._connection)
+        except (RaincheckError, KeyError, OutputTooLarge) as error:
+            unit.error = error
+
+    def _patiently(self, action: Callable[[], object]) -> None:
+        """Wait for other processes' transactions; naps of 0.3 ms keep the tail shorter than SQLite's own handler."""
+        give_up = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                action()
+            except sqlite3.OperationalError as error:
+                busy = (error.sqlite_errorname or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+                if not busy or time.monotonic() > give_up:
+                    raise
+                time.sleep(_NAP)
+            else:
+                return
+
+
+def _resolve(unit: Unit) -> None:
+    future = unit.future
+    if future is None or future.done():
+        return
+    if unit.error is None:
+        future.set_result(unit.result)
+    else:
+        future.set_exception(unit.error)
+
+
+def _translate(error: sqlite3.Error) -> Exception:
+    name = error.sqlite_errorname or "" if hasattr(error, "sqlite_errorname") else ""
+    if name in _FULL_CODES:
+        msg = "The disk that holds the operation store is full; nothing was written. Free some space, then try again."
+        return StorageFull(msg, retry_after=5)
+    logger.error("the operation store refused a write: %s (%s)", error, name)
+    msg = "The operation store cannot be written at the moment; nothing was written. Try again."
+    return StoreUnavailable(msg, retry_after=1)
