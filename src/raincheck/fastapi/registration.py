@@ -1,0 +1,239 @@
+"""Registration: a function and its keywords become a kind, a binding and a documented route."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from raincheck.core.errors import DefinitionError
+from raincheck.core.importable import NotImportable, importable
+from raincheck.core.quantities import duration, size
+from raincheck.core.retry import Retry
+from raincheck.fastapi import openapi
+from raincheck.fastapi.annotations import UnknownAnnotation, evaluated, split
+from raincheck.fastapi.binding import FunctionBinding, bind
+from raincheck.fastapi.models import Operation
+from raincheck.fastapi.rendering import ResultOptions
+from raincheck.fastapi.submission import Submitter
+from raincheck.ports import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from raincheck.fastapi.serving import Gateway
+    from raincheck.fastapi.signature import Plan
+
+EXECUTORS = ("async", "thread", "process")
+_OURS = frozenset(
+    {"kind", "executor", "retry", "timeout", "wait", "max_losses", "retention", "memory_limit", "queue", "priority"},
+)
+_RESULT = {
+    "response_model": "response_model",
+    "response_class": "response_class",
+    "status_code": "status_code",
+    "response_model_include": "include",
+    "response_model_exclude": "exclude",
+    "response_model_by_alias": "by_alias",
+    "response_model_exclude_unset": "exclude_unset",
+    "response_model_exclude_defaults": "exclude_defaults",
+    "response_model_exclude_none": "exclude_none",
+}
+_TAKES_BODY_LIMIT = "max_body_size" in inspect.signature(APIRouter.add_api_route).parameters
+_RETAINED_AT_LEAST = timedelta(hours=24)
+
+
+@dataclass(slots=True, eq=False)
+class Registry:
+    """All kinds of one Raincheck, by their durable names.
+
+    :param owner_annotation: annotation of the routes' owner parameter; None without an owner rule.
+    """
+
+    gateway: Gateway
+    owner_annotation: Any | None
+    max_body: int
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    guarded: list[str] = field(default_factory=list)
+
+    def add(self, kind: Kind, name: str) -> None:
+        """Keep a kind.
+
+        :raises DefinitionError: its name is taken.
+        """
+        other = self.kinds.get(kind.name)
+        if other is not None:
+            where = f"{other.function.__module__}.{other.function.__qualname__}"
+            msg = (
+                f"{name}: the kind {kind.name!r} is already used by {where}, and stored operations refer to kinds by "
+                "name. Give one of them a name of its own: kind=\"…\"."
+            )
+            raise DefinitionError(msg)
+        self.kinds[kind.name] = kind
+        marks = getattr(kind.function, "__raincheck_kinds__", {})
+        kind.function.__raincheck_kinds__ = {**marks, kind.name: kind}  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A function that is ready to be a route."""
+
+    plan: Plan
+    submitter: Submitter
+    route_options: dict[str, Any]
+
+
+def prepare(function: Callable[..., Any], *, registry: Registry, path: str, options: dict[str, Any]) -> Prepared:
+    """Analyse a function, register its kind and return the route that submits it.
+
+    :raises DefinitionError: the function or a keyword cannot be used; the message names the remedy.
+    """
+    ours = {name: value for name, value in options.items() if name in _OURS}
+    result = ResultOptions(**{_RESULT[name]: value for name, value in options.items() if name in _RESULT})
+    executor = _executor(function, ours.get("executor"))
+    binding = bind(function, executor=executor, options=result)
+    plan = binding.plan
+    kind = _kind(function, plan, executor, ours, binding)
+    registry.add(kind, plan.name)
+    if options.get("dependencies"):
+        registry.guarded.append(f"{plan.name} ({path})")
+    submitter = Submitter(gateway=registry.gateway, kind=kind, capture=binding.inputs)
+    return Prepared(plan, submitter, _route_options(kind, binding, options, result, registry.max_body))
+
+
+def _executor(function: Callable[..., Any], chosen: str | None) -> str:
+    name = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', function)}"
+    is_async = inspect.iscoroutinefunction(function)
+    if chosen is None:
+        return "async" if is_async else "thread"
+    if chosen not in EXECUTORS:
+        msg = f"{name}: executor={chosen!r} is unknown. Use one of {', '.join(map(repr, EXECUTORS))}."
+        raise DefinitionError(msg)
+    if chosen == "async" and not is_async:
+        msg = f"{name}: executor='async' needs an `async def`, a plain function would block the loop. Use 'thread'."
+        raise DefinitionError(msg)
+    if chosen == "thread" and is_async:
+        msg = f"{name}: executor='thread' needs a plain `def`. Remove `async`, or leave the executor away."
+        raise DefinitionError(msg)
+    if chosen == "process":
+        found = importable(function)
+        if isinstance(found, NotImportable):
+            msg = f"{name}: executor='process' imports the function in a child process, but it {found.reason}."
+            raise DefinitionError(msg)
+    return chosen
+
+
+def _kind(
+    function: Callable[..., Any],
+    plan: Plan,
+    executor: str,
+    options: dict[str, Any],
+    binding: FunctionBinding,
+) -> Kind:
+    try:
+        return Kind(
+            name=_name(options.get("kind", function.__name__)),
+            function=function,
+            executor=executor,
+            retry=_retry(options.get("retry")),
+            timeout=None if options.get("timeout") is None else duration(options["timeout"]),
+            max_losses=_at_least_one("max_losses", options.get("max_losses", 3)),
+            retention=_retention(options.get("retention", "7d")),
+            memory_limit=_memory_limit(options.get("memory_limit"), executor),
+            queue=_name(options.get("queue", "default")),
+            priority=_whole("priority", options.get("priority", 0)),
+            wait=duration(options.get("wait", 0.0)),
+            binding=binding,
+        )
+    except (ValueError, TypeError) as error:
+        msg = f"{plan.name}: {error}"
+        raise DefinitionError(msg) from error
+
+
+def _name(text: Any) -> str:  # noqa: ANN401 - checked here
+    if not isinstance(text, str) or not 1 <= len(text) <= 200 or not text.isprintable():  # noqa: PLR2004
+        msg = f"{text!r} is not a name; use 1 to 200 printable characters"
+        raise ValueError(msg)
+    return text
+
+
+def _retry(found: Any) -> Retry:  # noqa: ANN401 - checked here
+    if found is None:
+        return Retry()
+    if not isinstance(found, Retry):
+        msg = f"retry={found!r} is not a Retry; write retry=Retry(attempts=3)"
+        raise TypeError(msg)
+    return found
+
+
+def _at_least_one(name: str, number: Any) -> int:  # noqa: ANN401 - checked here
+    if _whole(name, number) < 1:
+        msg = f"{name}={number!r} must be at least 1"
+        raise ValueError(msg)
+    return int(number)
+
+
+def _whole(name: str, number: Any) -> int:  # noqa: ANN401 - checked here
+    if isinstance(number, bool) or not isinstance(number, int):
+        msg = f"{name}={number!r} must be a whole number"
+        raise TypeError(msg)
+    return number
+
+
+def _retention(value: Any) -> timedelta:  # noqa: ANN401 - checked by duration
+    found = duration(value)
+    if found < _RETAINED_AT_LEAST:
+        msg = f"retention={value!r} is shorter than 24 hours, which clients and idempotency keys rely on"
+        raise ValueError(msg)
+    return found
+
+
+def _memory_limit(value: Any, executor: str) -> int | None:  # noqa: ANN401 - checked by size
+    if value is None:
+        return None
+    if executor != "process":
+        msg = f"memory_limit={value!r} needs executor='process'; memory of the server itself cannot be limited"
+        raise ValueError(msg)
+    return size(value)
+
+
+def _route_options(
+    kind: Kind,
+    binding: FunctionBinding,
+    options: dict[str, Any],
+    result: ResultOptions,
+    max_body: int,
+) -> dict[str, Any]:
+    model = Any if binding.result_model is None else binding.result_model
+    kept = {name: value for name, value in options.items() if name not in _OURS and name not in _RESULT}
+    documented = _result_documentation(kind.function, binding.result_model, result)
+    kept["responses"] = {**openapi.submit_responses(result.status_code or 200, documented), **options.get("responses", {})}
+    extra = dict(options.get("openapi_extra") or {})
+    extra["parameters"] = [*extra.get("parameters", []), *openapi.submit_parameters()]
+    kept["openapi_extra"] = extra
+    kept.setdefault("operation_id", kind.name.replace(".", "_"))
+    if _TAKES_BODY_LIMIT:
+        kept.setdefault("max_body_size", max_body)
+    return {**kept, "response_model": Operation[model], "status_code": 202, "response_class": JSONResponse}  # type: ignore[valid-type]
+
+
+def _result_documentation(function: Callable[..., Any], model: Any, result: ResultOptions) -> dict[str, Any]:  # noqa: ANN401
+    description = "The function's own answer, when the client waits for it and it comes in time"
+    response_class = result.response_class or _returned_response(function)
+    if response_class is None or issubclass(response_class, JSONResponse):
+        return {"description": description} if model is None else {"description": description, "model": model}
+    media_type = response_class.media_type or "application/octet-stream"
+    schema = {"type": "string"} if media_type.startswith("text/") else {"type": "string", "format": "binary"}
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def _returned_response(function: Callable[..., Any]) -> type[Response] | None:
+    try:
+        kind, _ = split(evaluated(inspect.signature(function).return_annotation, function))
+    except UnknownAnnotation:
+        return None
+    return kind if isinstance(kind, type) and issubclass(kind, Response) else None

@@ -1,0 +1,60 @@
+"""What the routes use while the application runs, and nothing before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raincheck.core.errors import NotStarted
+from raincheck.core.wire import Links
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from starlette.requests import Request
+
+    from raincheck.ports import BlobStore
+    from raincheck.roles.handover import Handover
+    from raincheck.roles.service import Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """The running parts that routes talk to."""
+
+    service: Service
+    blobs: BlobStore
+    handover: Handover
+    clock: Callable[[], datetime]
+    max_body: int
+
+
+class Gateway:
+    """Gives routes the running parts, or an error that says why there are none.
+
+    :param prefix: where the operation routes are, below the application's ``root_path``.
+    """
+
+    def __init__(self, *, prefix: str) -> None:
+        self.prefix = prefix
+        self.serving: Serving | None = None
+
+    def parts(self) -> Serving:
+        """Return the running parts.
+
+        :raises NotStarted: the application's lifespan did not run.
+        """
+        if self.serving is None:
+            msg = (
+                "Raincheck is not running because the application's lifespan did not run. In tests use "
+                "`with TestClient(app) as client:`. If this app is mounted inside another one, servers do not run its "
+                "lifespan: run it from the outer app's lifespan (`async with inner.router.lifespan_context(inner)`), "
+                "or call rain.install() on the outer app."
+            )
+            raise NotStarted(msg)
+        return self.serving
+
+    def links(self, request: Request) -> Links:
+        """Return the links as this client reaches them."""
+        return Links(f"{request.scope.get('root_path', '')}{self.prefix}/operations")

@@ -1,0 +1,195 @@
+"""From a validated request to an accepted operation and its answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from raincheck.core import wire
+from raincheck.core.errors import BodyTooLarge, RequestProblem
+from raincheck.core.fingerprint import fingerprint
+from raincheck.fastapi.negotiation import Preferences, SubmitOptions, applied, submit_options
+from raincheck.fastapi.problems import problem_response
+from raincheck.fastapi.results import result_response, retry_after_seconds
+from raincheck.ports import Accepted, Replayed
+from raincheck.roles.service import Submission
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from starlette.requests import Request
+
+    from raincheck.core.operation import Operation
+    from raincheck.fastapi.serving import Gateway, Serving
+    from raincheck.fastapi.stored_input import CapturedInput, InputCapture
+    from raincheck.ports import Blob, Kind
+
+_JSON = "application/json"
+
+
+class Submitter:
+    """Accepts the requests of one operation route."""
+
+    def __init__(self, *, gateway: Gateway, kind: Kind, capture: InputCapture) -> None:
+        self._gateway = gateway
+        self._kind = kind
+        self._capture = capture
+        self._wait = kind.wait.total_seconds()
+
+    async def accept(
+        self,
+        request: Request,
+        values: Mapping[str, Any],
+        *,
+        owner: str,
+        response: Response,
+    ) -> Response:
+        """Make the request durable, then answer: 202, or the function's own answer if it comes in time.
+
+        :param response: carries the headers that the route's dependencies set.
+        """
+        try:
+            answer = await self._accept(request, values, owner)
+        except RequestProblem as problem:
+            answer = problem_response(problem)
+        answer.raw_headers.extend(response.raw_headers)
+        return answer
+
+    async def _accept(self, request: Request, values: Mapping[str, Any], owner: str) -> Response:
+        parts = self._gateway.parts()
+        options = submit_options(request.scope["headers"], now=parts.clock())
+        _check_size(options, parts)
+        await parts.service.check_room()
+        operation_id = parts.service.new_id()
+        seconds = self._seconds_to_wait(options.preferences)
+        captured = await self._store_input(request, values, parts, operation_id)
+        if not seconds:
+            submitted = await self._submit(parts, operation_id, captured, options, owner)
+            if isinstance(submitted, Replayed):
+                return await self._attach(request, parts, submitted.operation, options)
+            return self._accepted(request, parts, submitted.operation, options.preferences)
+        with parts.service.watch(operation_id) as watcher:
+            submitted = await self._submit(parts, operation_id, captured, options, owner)
+            if isinstance(submitted, Accepted):
+                operation = await parts.service.wait_on(watcher, submitted.operation, seconds=seconds)
+                return await self._answer(request, parts, operation, options.preferences)
+        return await self._attach(request, parts, submitted.operation, options)
+
+    async def _store_input(
+        self,
+        request: Request,
+        values: Mapping[str, Any],
+        parts: Serving,
+        operation_id: str,
+    ) -> CapturedInput:
+        async def put_blob(name: str, chunks: AsyncIterator[bytes]) -> Blob:
+            # The stored request names files without the operation's id, so that a retry can take them along.
+            return replace(await parts.blobs.put(f"{operation_id}/0/{name}", chunks), name=name)
+
+        try:
+            return await self._capture.capture(request, values, put_blob)
+        except BaseException:
+            await parts.blobs.remove_operations([operation_id])
+            raise
+
+    async def _submit(
+        self,
+        parts: Serving,
+        operation_id: str,
+        captured: CapturedInput,
+        options: SubmitOptions,
+        owner: str,
+    ) -> Accepted | Replayed:
+        key = options.idempotency_key
+        submission = Submission(
+            id=operation_id,
+            kind=self._kind,
+            owner=owner,
+            input=captured.stored,
+            metadata=options.metadata or {},
+            timeout=options.timeout,
+            not_before=options.not_before,
+            idempotency_key=key,
+            fingerprint=None if key is None else fingerprint(captured.content),
+        )
+        if captured.values is not None:
+            parts.handover.give(operation_id, captured.values)
+        try:
+            submitted = await parts.service.submit(submission)
+        except Exception:
+            # Refused, so nothing was written. A cancelled wait is no refusal: the commit may still come.
+            await self._forget(parts, operation_id, captured)
+            raise
+        if isinstance(submitted, Replayed):
+            await self._forget(parts, operation_id, captured)
+        return submitted
+
+    async def _forget(self, parts: Serving, operation_id: str, captured: CapturedInput) -> None:
+        parts.handover.take(operation_id)
+        if captured.files:
+            await parts.blobs.remove_operations([operation_id])
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def _seconds_to_wait(self, preferences: Preferences) -> float:
+        if preferences.wait is not None:
+            return preferences.wait
+        return 0.0 if preferences.respond_async else self._wait
+
+    async def _attach(self, request: Request, parts: Serving, operation: Operation, options: SubmitOptions) -> Response:
+        """Answer a repeated request with its operation; only this request's own preference waits."""
+        if options.preferences.wait:
+            operation = await parts.service.wait(operation.id, owner=operation.owner, seconds=options.preferences.wait)
+            answer = await self._answer(request, parts, operation, options.preferences)
+        else:
+            answer = self._accepted(request, parts, operation, options.preferences)
+        answer.headers["Idempotency-Replayed"] = "true"
+        return answer
+
+    async def _answer(
+        self,
+        request: Request,
+        parts: Serving,
+        operation: Operation,
+        preferences: Preferences,
+    ) -> Response:
+        if not operation.done:
+            return self._accepted(request, parts, operation, preferences)
+        answer = await result_response(operation, request=request, blobs=parts.blobs)
+        answer.headers["Vary"] = "Prefer"
+        preference = applied(preferences, waited=True, asynchronous=False)
+        if preference is not None:
+            answer.headers["Preference-Applied"] = preference
+        return answer
+
+    def _accepted(
+        self,
+        request: Request,
+        parts: Serving,
+        operation: Operation,
+        preferences: Preferences,
+    ) -> Response:
+        advice = parts.service.poll_after(operation)
+        links = self._gateway.links(request)
+        here = f"{links.base}/{operation.id}"
+        headers = {
+            "Location": here,
+            "Operation-Location": here,
+            "Retry-After": str(retry_after_seconds(advice)),
+            "Vary": "Prefer",
+            "Cache-Control": "no-store",
+        }
+        preference = applied(preferences, waited=preferences.wait is not None, asynchronous=True)
+        if preference is not None:
+            headers["Preference-Applied"] = preference
+        body = wire.resource(operation, links=links, poll_after=advice)
+        return Response(body, 202, media_type=_JSON, headers=headers)
+
+
+def _check_size(options: SubmitOptions, parts: Serving) -> None:
+    """Refuse a declared size over the limit, where FastAPI has not refused it while reading."""
+    if options.content_length is not None and options.content_length > parts.max_body:
+        detail = f"The request body has {options.content_length} bytes; at most {parts.max_body} are accepted."
+        raise BodyTooLarge(detail)
