@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
+from raincheck.entropy import Entropy
 from raincheck.executors.asyncio_ import AsyncioExecutor
 from raincheck.executors.process import ProcessExecutor
 from raincheck.executors.thread import ThreadExecutor
@@ -110,7 +111,7 @@ class Parts:
             durations=self._durations,
             kinds=self._kinds,
             clock=now,
-            entropy=secrets.token_bytes,
+            entropy=Entropy().take,
             max_queued=self._settings.max_queued,
         )
         self.serving = Serving(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from raincheck.core.operation import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
     from contextlib import AsyncExitStack
     from datetime import datetime, timedelta
     from pathlib import Path
@@ -204,6 +204,10 @@ class OperationStore(Protocol):
         """Return the number of queued operations, counting to the limit at most."""
         ...
 
+    async def known(self, operation_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that have a record."""
+        ...
+
     async def delete(self, operation_id: str, *, check: Callable[[Operation], None], now: datetime) -> None:
         """Replace a record that passes the check by a tombstone. An unknown id raises KeyError."""
         ...
@@ -227,6 +231,8 @@ class EventStore(Protocol):
 
     1. ``events_after`` returns, for each id that exists, its record and all events above the cursor, in order, the
        record's own events included (see ``core.events.history``), read at one moment.
+    2. At most about ``limit`` stored events come for each id; asked again from the last version, the portions joined
+       give the whole log.
     """
 
     async def events_after(
@@ -249,7 +255,20 @@ class BlobStore(Protocol):
 
     async def local_path(self, name: str) -> Path: ...
 
+    async def link_inputs(self, former_id: str, operation_id: str) -> None:
+        """Give a new operation the input files of a former one, which may then be removed."""
+        ...
+
     async def remove_operations(self, operation_ids: Sequence[str]) -> None: ...
+
+    async def sweep(
+        self,
+        known: Callable[[Sequence[str]], Awaitable[Collection[str]]],
+        *,
+        older_than: datetime,
+    ) -> list[str]:
+        """Remove files of submits that were never committed; ``known`` tells which ids the store holds."""
+        ...
 
     def staging(self, operation_id: str, run: int) -> Path:
         """Return a folder on the same file system where a run may leave files to adopt."""

@@ -16,11 +16,12 @@ from raincheck.fastapi.serving import Gateway
 from raincheck.parts import Parts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from fastapi import FastAPI
 
     from raincheck.fastapi.router import OperationOptions
+    from raincheck.ports import Kind
     from raincheck.settings import Settings
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -115,12 +116,39 @@ class Raincheck:
         finally:
             self._entered -= 1
 
+    @contextlib.asynccontextmanager
+    async def working(self, *, queues: str | None = None) -> AsyncIterator[None]:
+        """Run work without serving requests, as ``raincheck worker`` does, also where the settings switch workers off.
+
+        The application's own lifespan is entered, so that functions find what it opens.
+
+        :param queues: the queues to work on, separated by commas, instead of the settings' own.
+        """
+        self.settings = settings_module.load(self.settings, workers=True, queues=queues)
+        lifespan = self.running() if self._app is None else self._app.router.lifespan_context(self._app)
+        async with lifespan:
+            yield
+
+    # --- what operators ask -------------------------------------------------------------------------------------
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """All decorated functions by their durable names."""
+        return self._registry.kinds
+
+    @property
+    def unguarded(self) -> tuple[str, ...]:
+        """Functions whose submit is guarded while the operation routes are open to whoever learns an id."""
+        if self._owner is not None or self._dependencies:
+            return ()
+        return tuple(self._registry.guarded)
+
     def _warn_unguarded(self) -> None:
-        if self._registry.guarded and self._owner is None and not self._dependencies:
+        if self.unguarded:
             logger.warning(
                 "%s is guarded by dependencies, but the operation routes are not: whoever learns an id may read and "
                 "cancel it. Pass dependencies= or owner= to Raincheck().",
-                ", ".join(self._registry.guarded),
+                ", ".join(self.unguarded),
             )
 
     # --- the decorators -----------------------------------------------------------------------------------------

@@ -168,17 +168,9 @@ def retry_later(operation: Operation, *, run: int, at: datetime, now: datetime) 
 
 
 def release(operation: Operation, *, run: int, now: datetime) -> Change:
-    """Hand the lease back because the worker drains; the attempt is not counted."""
+    """Hand the lease back because the worker drains; the attempt is not counted, and its place in line is kept."""
     _refuse_other_run(operation, run)
-    return _give_back(operation, at=now, now=now)
-
-
-def acknowledge_cancel(operation: Operation, *, run: int, now: datetime) -> Change:
-    """Record that the run stopped because of a cancel request."""
-    _refuse_other_run(operation, run)
-    if operation.status is not Status.CANCELLING:
-        return _give_back(operation, at=now, now=now)
-    return _finish(operation, Status.CANCELLED, now=now)
+    return _give_back(operation, at=operation.run_at, now=now)
 
 
 # --- the reaper decides ---------------------------------------------------------------------------------------
@@ -195,7 +187,7 @@ def lose(operation: Operation, *, run: int, now: datetime) -> Change:
     lost = replace(operation, losses=operation.losses + 1)
     if lost.losses >= lost.max_losses:
         return _finish(lost, Status.FAILED, now=now, error=WORKER_LOST)
-    return _give_back(lost, at=now, now=now)
+    return _give_back(lost, at=lost.run_at, now=now)
 
 
 def expire_lease(operation: Operation, *, run: int, now: datetime) -> Change | None:

@@ -25,7 +25,7 @@ class ChildLoop:
 
     Sync functions run while the loop stands still and no loop is set, so they may use ``asyncio.run`` as they may in
     a thread, and a signal interrupts them wherever they are. SIGTERM raises ``OperationCancelled`` in running code
-    and cancels code that awaits (async code of the run may meet either); it is delivered once, so that clean-up is not interrupted.
+    and cancels code that awaits, so an async function may meet either. It is delivered once, which lets clean-up end.
     """
 
     def __init__(self) -> None:

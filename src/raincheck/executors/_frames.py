@@ -7,6 +7,7 @@ fail to travel nor run code on arrival.
 from __future__ import annotations
 
 import json
+import operator
 import struct
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat, SupportsIndex
@@ -65,7 +66,7 @@ def frame(kind: FrameType, fields: dict[str, Any] | None = None, body: bytes = b
 def _plain(value: object) -> object:
     """Give numbers of other libraries, such as NumPy's, and odd values of a problem's extensions a JSON form."""
     if isinstance(value, SupportsIndex):
-        return int(value)
+        return operator.index(value)
     if isinstance(value, SupportsFloat):
         return float(value)
     return str(value)
@@ -83,7 +84,7 @@ class FrameReader:
         if len(self._buffer) < _PREFIX.size:
             return READ_SIZE
         _, header, body = _PREFIX.unpack_from(self._buffer)
-        missing = _PREFIX.size + header + body - len(self._buffer)
+        missing: int = _PREFIX.size + header + body - len(self._buffer)
         return max(READ_SIZE, min(missing, _LARGEST_READ))
 
     def feed(self, data: bytes) -> list[Frame]:

@@ -28,7 +28,10 @@ def signature_of(call: Callable[..., Any]) -> inspect.Signature:
         from annotationlib import Format  # noqa: PLC0415 - exists since 3.14 only
 
         return inspect.signature(call, annotation_format=Format.FORWARDREF)
-    return inspect.signature(call)
+    try:
+        return inspect.signature(call)
+    except ValueError:  # builtins such as ``dict`` tell nothing; called without arguments they may still work
+        return inspect.Signature()
 
 
 def evaluated(annotation: Any, call: Callable[..., Any]) -> Any:

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from raincheck.fastapi.stored_input import CapturedInput, InputCapture
     from raincheck.ports import Blob, Kind
 
-_JSON = "application/json"
+_ALWAYS = ((b"vary", b"Prefer"), (b"cache-control", b"no-store"), (b"content-type", b"application/json"))
+
+
+class ReadyResponse(Response):
+    """A response whose bytes and headers are ready; spares what Response does to find them."""
+
+    def __init__(self, body: bytes, status_code: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code = status_code
+        self.background = None
+        self.body = body
+        self.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
 
 
 class Submitter:
@@ -54,17 +64,20 @@ class Submitter:
             answer = await self._accept(request, values, owner)
         except RequestProblem as problem:
             answer = problem_response(problem)
-        answer.raw_headers.extend(response.raw_headers)
+        if response.raw_headers:
+            answer.raw_headers.extend(response.raw_headers)
         return answer
 
     async def _accept(self, request: Request, values: Mapping[str, Any], owner: str) -> Response:
         parts = self._gateway.parts()
         options = submit_options(request.scope["headers"], now=parts.clock())
-        _check_size(options, parts)
+        if options.content_length is not None:
+            _check_size(options.content_length, parts)
         await parts.service.check_room()
         operation_id = parts.service.new_id()
         seconds = self._seconds_to_wait(options.preferences)
         captured = await self._store_input(request, values, parts, operation_id)
+        _check_size(len(captured.content.body), parts)
         if not seconds:
             submitted = await self._submit(parts, operation_id, captured, options, owner)
             if isinstance(submitted, Replayed):
@@ -173,23 +186,21 @@ class Submitter:
     ) -> Response:
         advice = parts.service.poll_after(operation)
         links = self._gateway.links(request)
-        here = f"{links.base}/{operation.id}"
-        headers = {
-            "Location": here,
-            "Operation-Location": here,
-            "Retry-After": str(retry_after_seconds(advice)),
-            "Vary": "Prefer",
-            "Cache-Control": "no-store",
-        }
+        here = f"{links.base}/{operation.id}".encode("latin-1", "replace")
+        headers = [
+            (b"location", here),
+            (b"operation-location", here),
+            (b"retry-after", b"%d" % retry_after_seconds(advice)),
+            *_ALWAYS,
+        ]
         preference = applied(preferences, waited=preferences.wait is not None, asynchronous=True)
         if preference is not None:
-            headers["Preference-Applied"] = preference
-        body = wire.resource(operation, links=links, poll_after=advice)
-        return Response(body, 202, media_type=_JSON, headers=headers)
+            headers.append((b"preference-applied", preference.encode("latin-1")))
+        return ReadyResponse(wire.resource(operation, links=links, poll_after=advice), 202, headers)
 
 
-def _check_size(options: SubmitOptions, parts: Serving) -> None:
-    """Refuse a declared size over the limit, where FastAPI has not refused it while reading."""
-    if options.content_length is not None and options.content_length > parts.max_body:
-        detail = f"The request body has {options.content_length} bytes; at most {parts.max_body} are accepted."
+def _check_size(size: int, parts: Serving) -> None:
+    """Refuse a body over the limit, where FastAPI has not refused it while reading."""
+    if size > parts.max_body:
+        detail = f"The request body has {size} bytes; at most {parts.max_body} are accepted."
         raise BodyTooLarge(detail)

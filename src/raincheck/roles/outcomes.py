@@ -73,7 +73,7 @@ class OutcomeWriter:
         except transitions.OutputTooLarge:
             await self.output_too_large(lease)
 
-    def _decide(  # noqa: PLR0913, PLR0917 - the facts of one decision
+    def _decide(
         self,
         operation: Operation,
         run: int,
@@ -98,8 +98,10 @@ class OutcomeWriter:
                 )
             case Died():
                 return transitions.lose(operation, run=run, now=now)
+            case _ if operation.status is Status.CANCELLING:
+                return transitions.release(operation, run=run, now=now)
             case _:
-                # Stopped without having been asked by anything but a cancel: the code's own doing otherwise.
+                # The code cancelled itself: nobody had asked it to stop.
                 return transitions.fail(operation, run=run, error=UNHANDLED_ERROR, now=now)
 
     async def time_out(self, lease: Lease) -> None:
@@ -158,7 +160,7 @@ class OutcomeWriter:
                     blob = await self._blobs.put(blob_name, _once(returned.body or b""))
                 else:
                     blob = await self._blobs.adopt(blob_name, returned.file)
-            except StorageFull:
+            except (StoreUnavailable, StorageFull):
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PATIENCE, pause * 2)
             else:

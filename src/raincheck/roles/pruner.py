@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
@@ -16,11 +18,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("raincheck.pruner")
 _INTERVAL = 60.0
+_SWEEP_EVERY = 60
+_ORPHAN_AGE = timedelta(hours=1)
 _BATCH = 500
 
 
 class Pruner:
-    """Looks once a minute, in batches that keep transactions short."""
+    """Looks once a minute, in batches that keep transactions short; once an hour for files without an operation."""
 
     def __init__(self, *, store: OperationStore, blobs: BlobStore, clock: Callable[[], datetime]) -> None:
         self._store = store
@@ -39,10 +43,12 @@ class Pruner:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _work(self) -> None:
-        while True:
+        for round_number in itertools.count():
             try:
                 while await self.run_once() == _BATCH:
                     await asyncio.sleep(0)
+                if round_number % _SWEEP_EVERY == 0:
+                    await self.sweep()
             except (StoreUnavailable, StorageFull) as error:
                 logger.warning("expired operations could not be removed: %s", error)
             await asyncio.sleep(_INTERVAL)
@@ -53,3 +59,7 @@ class Pruner:
         if gone:
             await self._blobs.remove_operations(gone)
         return len(gone)
+
+    async def sweep(self) -> list[str]:
+        """Remove the files of submits that were never committed; return their ids."""
+        return await self._blobs.sweep(self._store.known, older_than=self._clock() - _ORPHAN_AGE)

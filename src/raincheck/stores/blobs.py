@@ -83,6 +83,19 @@ class LocalBlobs:
         folders = [self._folder / each for each in operation_ids if is_operation_id(each)]
         await _off_the_loop(partial(_remove, folders))
 
+    async def link_inputs(self, former_id: str, operation_id: str) -> None:
+        """Give an operation the input files of a former one, durably; each may be removed without the other.
+
+        :raises StorageFull: the disk or quota is full; nothing is left behind.
+        """
+        source = self._path(f"{former_id}/0/input").parent
+        target = self._path(f"{operation_id}/0/input").parent
+        try:
+            await _stored(f"{operation_id}/0", partial(self._link, source, target))
+        except BaseException:
+            await self.remove_operations([operation_id])
+            raise
+
     def staging(self, operation_id: str, run: int) -> Path:
         """Return the folder where a run may leave files to adopt; whoever writes there creates it."""
         return self._path(f"{operation_id}/{run}/staging").with_name(".staging")
@@ -133,6 +146,16 @@ class LocalBlobs:
                 file.unlink()
         sync_folders(target, root=self._folder)
         return Blob(name, length, hashed)
+
+    def _link(self, source: Path, target: Path) -> None:
+        if not source.is_dir():
+            return  # it had no files
+        files = [each for each in source.iterdir() if _NAME.fullmatch(each.name)]
+        for file in files:
+            make_folders(target / file.name, root=self._folder)
+            (target / file.name).hardlink_to(file)
+        if files:
+            sync_folders(target / files[0].name, root=self._folder)
 
     def _copy(self, source: BufferedReader, target: Path) -> None:
         source.seek(0)

@@ -178,6 +178,11 @@ class MemoryStore:
             found = sorted((each for each in self._operations.values() if _matches(each, query)), key=lambda o: o.id)
         return [_without_bytes(operation) for operation in reversed(found[-query.limit :])]
 
+    async def known(self, operation_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that have a record."""
+        with self._lock:
+            return self._operations.keys() & set(operation_ids)
+
     async def queue_position(self, operation: Operation) -> int | None:
         """Return how many queued operations go first; None beyond 1,000."""
         mine = _claim_order(operation)

@@ -11,8 +11,8 @@ from pathlib import Path
 from raincheck.core.errors import SchemaTooNew, StoreError
 
 APPLICATION_ID = 0x5241494E  # "RAIN": tells our files from other programs' databases
-_LOWEST_SQLITE = (3, 35, 0)
-_NETWORK = frozenset(
+LOWEST_SQLITE = (3, 35, 0)
+NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "ncpfs", "fuse.sshfs"}
     | {"fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse"},
 )
@@ -24,7 +24,7 @@ def prepare_file(path: Path) -> None:
 
     :raises StoreError: no such folder, not writable, a network file system, or SQLite is too old.
     """
-    if sqlite3.sqlite_version_info < _LOWEST_SQLITE:
+    if sqlite3.sqlite_version_info < LOWEST_SQLITE:
         msg = f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed. Use a newer Python build."
         raise StoreError(msg)
     folder = path.absolute().parent
@@ -32,7 +32,7 @@ def prepare_file(path: Path) -> None:
         msg = f"The folder {folder} of the database does not exist. Create it, or set RAINCHECK_STORE to another place."
         raise StoreError(msg)
     kind = file_system(folder)
-    if kind in _NETWORK:
+    if kind in NETWORK_FILE_SYSTEMS:
         msg = (
             f"{path} lies on a network file system ({kind}), where SQLite's locks and shared memory are not safe. "
             "Put the file on a local disk, or use a postgresql:// store."
@@ -97,12 +97,12 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """
     connection.execute("PRAGMA busy_timeout = 10000")
     try:
-        _refuse_foreign(connection, path)
+        refuse_foreign(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         for number, script in _migrations():
             connection.execute("BEGIN IMMEDIATE")
             try:
-                if _schema_version(connection) < number:
+                if schema_version(connection) < number:
                     for statement in script.split(";\n"):
                         connection.execute(statement)
                     connection.execute(f"PRAGMA user_version = {number}")
@@ -121,9 +121,14 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA busy_timeout = 0")
 
 
-def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    version = _schema_version(connection)
-    newest = max(number for number, _ in _migrations())
+def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database that this release must not touch.
+
+    :raises SchemaTooNew: a newer release wrote the file.
+    :raises StoreError: the file is another program's.
+    """
+    version = schema_version(connection)
+    newest = newest_schema()
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and application != APPLICATION_ID:
@@ -137,8 +142,14 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
         raise SchemaTooNew(msg)
 
 
-def _schema_version(connection: sqlite3.Connection) -> int:
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Return the number of the last migration that the file has seen; 0 for an empty file."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def newest_schema() -> int:
+    """Return the number of this release's last migration."""
+    return max(number for number, _ in _migrations())
 
 
 def _migrations() -> list[tuple[int, str]]:

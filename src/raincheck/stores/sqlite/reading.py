@@ -14,7 +14,7 @@ from raincheck.stores.sqlite.rows import FULL_COLUMNS, LIGHT_COLUMNS, event_from
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from raincheck.core.events import Event
@@ -43,6 +43,12 @@ def get(connection: sqlite3.Connection, operation_id: str) -> Operation | Tombst
         return operation_from(row)
     buried = connection.execute("SELECT id, owner, reason FROM tombstones WHERE id = ?", (operation_id,)).fetchone()
     return None if buried is None else Tombstone(*buried)
+
+
+def known(connection: sqlite3.Connection, operation_ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that have a record."""
+    query = "SELECT id FROM operations WHERE id IN (SELECT value FROM json_each(?))"
+    return {row[0] for row in connection.execute(query, (json.dumps(list(operation_ids)),))}
 
 
 def cancelling(connection: sqlite3.Connection, worker: str) -> list[Lease]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SIZE = 8 << 20
+SIZE = 8 << 20
 _PATIENCE = 0.5
 
 
@@ -55,8 +55,8 @@ class Reserve:
 
 def _allocate(descriptor: int) -> None:
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, _SIZE)
+        os.posix_fallocate(descriptor, 0, SIZE)
         return
     block = bytes(1 << 20)
-    for _ in range(_SIZE // len(block)):
+    for _ in range(SIZE // len(block)):
         os.write(descriptor, block)

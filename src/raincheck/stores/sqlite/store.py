@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from raincheck.core import transitions
 from raincheck.core.errors import StorageFull
 from raincheck.core.moments import milliseconds
@@ -127,7 +129,7 @@ class SqliteStore:
         if not self._reserve.held and not await asyncio.to_thread(self._reserve.take):
             msg = "The disk that holds the operation store is full; nothing was accepted. Try again later."
             raise StorageFull(msg, retry_after=5)
-        row = json.dumps(insert_values(operation))
+        row = row_text(operation)
         if operation.idempotency_key is None:
             accepted = Accepted(operation)
             changes = (Change(operation, 0),)
@@ -188,6 +190,10 @@ class SqliteStore:
         """Return a page, newest first."""
         return await self._read(lambda connection: reading.list_page(connection, query))
 
+    async def known(self, operation_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that have a record."""
+        return await self._read(lambda connection: reading.known(connection, operation_ids))
+
     async def queue_position(self, operation: Operation) -> int | None:
         """Return how many queued operations go first."""
         return await self._read(lambda connection: reading.queue_position(connection, operation))
@@ -212,6 +218,15 @@ class SqliteStore:
 def side_folder(path: Path) -> Path:
     """Return the folder beside the database for files, locks and the reserve."""
     return path.with_name(path.name + ".d")
+
+
+def row_text(operation: Operation) -> str:
+    """Return the row of a new operation as JSON text."""
+    values = insert_values(operation)
+    try:
+        return to_json(values).decode()
+    except (PydanticSerializationError, UnicodeError):  # half a surrogate pair, which only the slow encoder escapes
+        return json.dumps(values)
 
 
 def _submit_keyed(

@@ -199,17 +199,13 @@ class Writer:
         everything: list[Unit] = [*batch.inserts, *batch.units]
         try:
             self._transaction(batch)
-        except sqlite3.Error as error:
+        except BaseException as error:  # noqa: BLE001 - a bug in a unit must reach its caller, not end the writer
             if len(everything) == 1:
-                everything[0].error = _translate(error)
+                everything[0].error = _translate(error) if isinstance(error, sqlite3.Error) else error
                 return
             for unit in everything:
                 unit.error, unit.result, unit.changes = None, None, ()
-                alone = Batch([], [unit]) if isinstance(unit, Inserts) else Batch([unit])
-                self._run(alone)
-        except BaseException as error:  # noqa: BLE001 - a bug in a unit must reach its caller, not end the writer
-            for unit in everything:
-                unit.error = error
+                self._run(Batch([], [unit]) if isinstance(unit, Inserts) else Batch([unit]))
 
     def _transaction(self, batch: Batch) -> None:
         if not batch.units:

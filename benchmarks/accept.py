@@ -1,0 +1,52 @@
+"""Durable accept against a bare FastAPI endpoint, interleaved: throughput ratio and latency."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+from load import Load, generate, request_bytes
+from server import pin, serving
+
+ROUNDS = 5
+SECONDS = 3.0
+BODY = json.dumps(
+    {"customer": "c-1042", "lines": [{"sku": f"SKU-{n:05}", "quantity": n, "price": 9.5} for n in range(16)], "note": ""}
+).encode()
+
+
+def measure() -> dict[str, float]:
+    """Return the figures; the load runs on the other core."""
+    pin(1)
+    bare, durable = request_bytes("POST", "/bare", BODY), request_bytes("POST", "/accept", BODY)
+    ratios: list[float] = []
+    rates: list[float] = []
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, serving(Path(folder), RAINCHECK_WORKERS="false", RAINCHECK_MAX_QUEUED="10000000") as port:
+
+        def run(request: bytes, connections: int, seconds: float) -> Load:
+            return asyncio.run(generate(port, request, connections=connections, seconds=seconds))
+
+        run(bare, 64, 1.0)
+        run(durable, 64, 1.0)
+        for number in range(ROUNDS):
+            first, second = run(bare, 64, SECONDS), run(durable, 64, SECONDS)
+            assert set(first.statuses) == {200}, first.statuses
+            assert set(second.statuses) == {202}, second.statuses
+            ratios.append(second.rate / first.rate)
+            rates.append(second.rate)
+            print(f"  round {number + 1}: bare {first.rate:,.0f}/s, durable {second.rate:,.0f}/s, ratio {ratios[-1]:.2f}")
+        alone, lone_bare = run(durable, 1, SECONDS), run(bare, 1, SECONDS)
+    return {
+        "accept_ratio": statistics.median(ratios),
+        "accepts_per_second": statistics.median(rates),
+        "accept_p50_ms_one_client": alone.median,
+        "bare_p50_ms_one_client": lone_bare.median,
+    }
+
+
+if __name__ == "__main__":
+    print("durable accept against a bare endpoint")
+    print(json.dumps(measure(), indent=2))

@@ -1,0 +1,91 @@
+"""The applications that are measured: a bare endpoint and the same one as an operation."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from raincheck import OperationContext, Raincheck
+
+app = FastAPI()
+rain = Raincheck(app)
+
+
+class Line(BaseModel):
+    """One line of an order."""
+
+    sku: str
+    quantity: int
+    price: float
+
+
+class Order(BaseModel):
+    """A request body of about 1 kB."""
+
+    customer: str
+    lines: list[Line]
+    note: str = ""
+
+
+class Receipt(BaseModel):
+    """A small answer."""
+
+    customer: str
+    total: float
+    reference: str
+    text: str
+
+
+def receipt(order: Order) -> Receipt:
+    """Return an answer of about 1 kB."""
+    total = sum(line.quantity * line.price for line in order.lines)
+    return Receipt(customer=order.customer, total=total, reference="r", text="x" * 900)
+
+
+@app.post("/bare")
+async def bare(order: Order) -> Receipt:
+    """What FastAPI does alone: validate, answer, store nothing."""
+    return receipt(order)
+
+
+@rain.post("/accept")
+async def accept(order: Order) -> Receipt:
+    """The same as an operation."""
+    return receipt(order)
+
+
+@rain.post("/noop")
+async def noop() -> None:
+    """Nothing, with all semantics."""
+
+
+def burn(seconds: float, op: OperationContext) -> str:
+    """Hash until the time has passed."""
+    digest = b"0" * 64
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for _ in range(2000):
+            digest = hashlib.sha256(digest).digest()
+        op.raise_if_cancelled()
+    return digest.hex()
+
+
+@rain.post("/burn-thread", kind="burn-thread")
+def burn_thread(seconds: float, op: OperationContext) -> str:
+    """CPU-bound work in a thread."""
+    return burn(seconds, op)
+
+
+@rain.post("/burn-process", kind="burn-process", executor="process")
+def burn_process(seconds: float, op: OperationContext) -> str:
+    """CPU-bound work in a process."""
+    return burn(seconds, op)
+
+
+@app.get("/ping")
+async def ping() -> str:
+    """An ordinary request that must stay quick."""
+    return "pong"

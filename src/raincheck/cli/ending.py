@@ -1,0 +1,35 @@
+"""How commands end: exit codes, and one red line instead of a traceback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from raincheck.core.errors import ConfigurationError, RaincheckError
+
+if TYPE_CHECKING:
+    from typer import Context
+
+PROBLEM = 1
+USAGE = 2
+
+
+class UsageError(ConfigurationError):
+    """An argument that cannot be used."""
+
+    code = "usage-error"
+
+
+class Commands(TyperGroup):
+    """A group whose commands may raise RaincheckError: exit code 2 for a wrong argument, 1 for all else."""
+
+    def invoke(self, ctx: Context) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Run a command and end with one line on stderr where it raises."""
+        try:
+            return super().invoke(ctx)
+        except RaincheckError as error:
+            message = " ".join(str(error).split())
+            typer.secho(f"error: {message}", fg="red", err=True)
+            raise typer.Exit(USAGE if isinstance(error, UsageError) else PROBLEM) from error

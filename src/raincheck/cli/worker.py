@@ -1,0 +1,85 @@
+"""``raincheck worker``: the application's lifespan and its workers, without a web server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raincheck.cli.ending import UsageError
+from raincheck.cli.loading import load
+from raincheck.core.errors import ConfigurationError
+from raincheck.settings import sqlite_path
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from raincheck.raincheck import Raincheck
+
+logger = logging.getLogger("raincheck.worker")
+_EXIT_INTERRUPTED = 130
+
+
+def run_worker(target: str, *, queues: str | None) -> None:
+    """Work until SIGTERM or SIGINT, then let running work finish for the drain time and hand the rest back.
+
+    A second Ctrl-C ends the process at once; other workers take over what it held.
+
+    :raises UsageError: the target or the queues cannot be used.
+    :raises ConfigurationError: the application has nothing that a worker of its own could run.
+    """
+    if queues is not None and not queues.replace(",", " ").strip():
+        msg = "--queues names no queue. Write --queues reports,default, or leave it away for all."
+        raise UsageError(msg)
+    rain = load(target)
+    _refuse_idle(rain, target)
+    # An application that configured logging while it was imported keeps its own.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(_work(rain, queues))
+
+
+def _refuse_idle(rain: Raincheck, target: str) -> None:
+    if sqlite_path(rain.settings.store) is None:
+        msg = (
+            "The store is memory:, which no other process can reach, so this worker would never see an operation. Use "
+            "a file (RAINCHECK_STORE=sqlite:///raincheck.db), or run the work inside the server."
+        )
+        raise ConfigurationError(msg)
+    if not rain.kinds:
+        msg = (
+            f"{target} has no operations, so there is nothing to run. Name the module that imports all modules with "
+            "decorated functions, which is usually the one that makes the FastAPI application."
+        )
+        raise ConfigurationError(msg)
+
+
+async def _work(rain: Raincheck, queues: str | None) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stopping.is_set() and number == signal.SIGINT:
+            os._exit(_EXIT_INTERRUPTED)
+        loop.call_soon_threadsafe(stopping.set)
+
+    # Plain handlers, set before the lifespan: Raincheck chains its own before them.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    async with rain.working(queues=queues):
+        logger.info("working: %s", _description(rain))
+        await stopping.wait()
+        seconds = rain.settings.drain.total_seconds()
+        logger.info("stopping: what runs may go on for %g s; Ctrl-C once more ends at once", seconds)
+    logger.info("stopped")
+
+
+def _description(rain: Raincheck) -> str:
+    settings = rain.settings
+    kinds = ", ".join(sorted(rain.kinds))
+    queues = ", ".join(settings.queue_names or ("all",))
+    slots = f"async {settings.async_slots}, thread {settings.thread_slots}, process {settings.process_slots}"
+    store = Path(sqlite_path(settings.store) or "").absolute()
+    return f"store {store}; kinds {kinds}; queues {queues}; slots {slots}"

@@ -1,0 +1,52 @@
+"""The ports' promises as tests.
+
+Subclass a suite, provide its fixture, and pytest runs every promise::
+
+    class TestMyStore(OperationStoreConformance, DurableStoreConformance):
+        @pytest.fixture
+        async def store(self, anyio_backend):
+            ...  # an open, empty store
+
+The tests are asynchronous and run with AnyIO's pytest plugin: set the ``anyio_backend`` fixture to ``"asyncio"``.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+for _module in ("blobs", "change", "claim", "durability", "events", "reading", "renew", "retention", "submit"):
+    pytest.register_assert_rewrite(f"{__name__}.{_module}")  # before the imports: failures show their values
+
+from raincheck.testing.conformance.blobs import BlobStoreConformance  # noqa: E402
+from raincheck.testing.conformance.change import ChangeConformance  # noqa: E402
+from raincheck.testing.conformance.claim import ClaimConformance, QueueConformance  # noqa: E402
+from raincheck.testing.conformance.durability import DurableStoreConformance, SharedStoreConformance  # noqa: E402
+from raincheck.testing.conformance.events import EventsConformance, ListenerConformance  # noqa: E402
+from raincheck.testing.conformance.reading import ReadingConformance  # noqa: E402
+from raincheck.testing.conformance.renew import ReaperConformance, RenewConformance  # noqa: E402
+from raincheck.testing.conformance.retention import RetentionConformance  # noqa: E402
+from raincheck.testing.conformance.specimens import Store  # noqa: E402
+from raincheck.testing.conformance.submit import SubmitConformance  # noqa: E402
+
+__all__ = [
+    "BlobStoreConformance",
+    "DurableStoreConformance",
+    "OperationStoreConformance",
+    "SharedStoreConformance",
+    "Store",
+]
+
+
+class OperationStoreConformance(
+    SubmitConformance,
+    ClaimConformance,
+    QueueConformance,
+    ChangeConformance,
+    RenewConformance,
+    ReaperConformance,
+    ReadingConformance,
+    RetentionConformance,
+    EventsConformance,
+    ListenerConformance,
+):
+    """Everything that any operation store promises. Provide ``store``: a fixture with an open, empty store."""
