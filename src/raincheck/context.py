@@ -190,9 +190,7 @@ class OperationContext:
             return self._track_async(iterable, total, message, unit)
         return self._track(iterable, total, message, unit)
 
-    def _track(
-        self, iterable: Iterable[T], total: float | None, message: str | None, unit: str | None
-    ) -> Iterator[T]:
+    def _track(self, iterable: Iterable[T], total: float | None, message: str | None, unit: str | None) -> Iterator[T]:
         done = 0
         self.progress(done, total, message=message, unit=unit)
         for item in iterable:

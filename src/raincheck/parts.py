@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -155,9 +154,7 @@ class Parts:
             clock=now,
             begin=self._runner.start,
         )
-        heartbeat = Heartbeat(
-            store=self._store, lease=lease, clock=now, held=self._held, renewed=self._runner.renewed
-        )
+        heartbeat = Heartbeat(store=self._store, lease=lease, clock=now, held=self._held, renewed=self._runner.renewed)
         reaper = Reaper(store=self._store, liveness=self._liveness, lease=lease, clock=now)
         pruner = Pruner(store=self._store, blobs=self._blobs, clock=now)
         for role in (heartbeat, reaper, pruner, self._claimer):

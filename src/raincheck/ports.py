@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from raincheck.core.operation import Operation
 
 if TYPE_CHECKING:
+    from raincheck.core.operation import Operation
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
     from contextlib import AsyncExitStack
     from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from raincheck.invocation import Invocation
 
 # --- what the user declared -----------------------------------------------------------------------------------
+
 
 class Binding(Protocol):
     """Turns a stored request into the arguments of one function, and its return value into bytes.

@@ -153,7 +153,7 @@ class Raincheck:
 
     # --- the decorators -----------------------------------------------------------------------------------------
 
-    def router(self, **options: Any) -> OperationRouter:  # noqa: ANN401 - APIRouter's own options
+    def router(self, **options: Any) -> OperationRouter:
         """Return an OperationRouter for a feature module; ``app.include_router(it)`` adds it."""
         return OperationRouter(self._registry, **options)
 

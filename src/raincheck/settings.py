@@ -13,10 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from raincheck.core.errors import ConfigurationError
 from raincheck.core.quantities import duration, size
 
-Duration = Annotated[timedelta, BeforeValidator(lambda value: duration(value))]
-Size = Annotated[int, BeforeValidator(lambda value: size(value))]
-
-
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+Size = Annotated[int, BeforeValidator(size)]
 
 
 class Settings(BaseSettings):
@@ -52,7 +50,7 @@ class Settings(BaseSettings):
         return names or None
 
 
-def load(given: Settings | None, **keywords: Any) -> Settings:  # noqa: ANN401 - the fields' own types
+def load(given: Settings | None, **keywords: Any) -> Settings:
     """Return the settings of the environment with keywords over them.
 
     :raises ConfigurationError: a value cannot be used; the message names the variable.
@@ -79,7 +77,7 @@ def sqlite_path(store: str) -> Path | None:
     if store.startswith(prefix) and len(store) > len(prefix):
         return Path(store.removeprefix(prefix))
     if store.startswith("postgres"):
-        msg = f"store={store.split('@')[-1]!r}: PostgreSQL is not supported by this release. Use sqlite:///path."
+        msg = f"store={store.rsplit('@', maxsplit=1)[-1]!r}: PostgreSQL is not supported by this release. Use sqlite:///path."
         raise ConfigurationError(msg)
     msg = f"store={store!r} is unknown. Use 'sqlite:///path/to/file.db' or 'memory:'."
     raise ConfigurationError(msg)

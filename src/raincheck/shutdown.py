@@ -30,7 +30,7 @@ def chained_signals(callback: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     former: dict[signal.Signals, Any] = {}
 
-    def handle(number: int, frame: Any) -> None:  # noqa: ANN401 - a frame or None
+    def handle(number: int, frame: Any) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(callback)
         before = former[signal.Signals(number)]

@@ -51,7 +51,7 @@ def worker(
 
 
 @app.command("ls")
-def list_operations(  # noqa: PLR0913 - the options of one command
+def list_operations(
     *,
     store: Store = None,
     status: Annotated[str | None, typer.Option(metavar="A,B", help="Only these, such as queued,failed.")] = None,

@@ -60,9 +60,13 @@ async def _work(rain: Raincheck, queues: str | None) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
+    asked = False
+
     def handle(number: int, _: FrameType | None) -> None:
-        if stopping.is_set() and number == signal.SIGINT:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
             os._exit(_EXIT_INTERRUPTED)
+        asked = True
         loop.call_soon_threadsafe(stopping.set)
 
     # Plain handlers, set before the lifespan: Raincheck chains its own before them.

@@ -50,16 +50,18 @@ class Retry:
     """
 
     attempts: int = 1
-    backoff: Backoff | timedelta | float | str | Callable[[int], float] = Backoff()  # noqa: RUF009 - frozen
+    backoff: Backoff | timedelta | float | str | Callable[[int], float] = Backoff()
     on: tuple[type[BaseException], ...] = (Exception,)
 
     def __post_init__(self) -> None:
-        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
+        attempts: object = self.attempts
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             msg = f"Retry(attempts={self.attempts!r}): attempts counts the first try too, so it must be at least 1"
             raise ValueError(msg)
         if isinstance(self.backoff, (timedelta, int, float, str)):
             duration(self.backoff)
-        for kind in self.on:
+        kinds: tuple[object, ...] = self.on
+        for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 msg = f"Retry(on=…) takes exception classes, not {kind!r}"
                 raise TypeError(msg)

@@ -59,7 +59,7 @@ class Change:
         return self.operation.version == self.follows
 
 
-class OutputTooLarge(Exception):  # noqa: N818 - a decision handed to the runner, not an error to report
+class OutputTooLarge(Exception):
     """The run emitted more than an operation may; the runner ends it with ``OUTPUT_TOO_LARGE``."""
 
 
@@ -318,4 +318,3 @@ def _finish(
         traceback=traceback or operation.traceback,
     )
     return Change(finished, operation.version)
-

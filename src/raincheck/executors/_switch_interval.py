@@ -12,7 +12,7 @@ class SwitchInterval:
 
     A thread that waits for the GIL asks for it after the switch interval, and the event loop waits several times per
     request. With the default of 5 ms and four CPU-bound threads, one request in a hundred took 140 ms; with half a
-    millisecond 28 ms, and the threads got as much done. A shorter interval gave nothing more
+    millisecond 28 ms, and the threads got 6 to 9 per cent less done. A shorter interval gave nothing beyond noise
     (``benchmarks/thread_ping.py``). The setting belongs to the process, so it is changed only while it is needed.
     """
 

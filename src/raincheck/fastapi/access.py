@@ -17,7 +17,7 @@ async def nobody() -> str:
     return ""
 
 
-def owner_parameter(owner: Callable[..., Any] | None) -> Any:  # noqa: ANN401 - an Annotated type, made at run time
+def owner_parameter(owner: Callable[..., Any] | None) -> Any:
     """Return the annotation of a route's owner parameter.
 
     The stored owner is never NULL, since unique indexes need it; without an owner rule it is ``''``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime  # noqa: TC003 - Pydantic evaluates the annotations
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -81,7 +81,7 @@ class Operation(OperationSummary, Generic[T]):
     result_inline: bool = Field(description="false: the result is absent, a file, or large; read links.result")
 
     @classmethod
-    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         """Return a short title such as ``ReportOperation``; generated clients name their types by it."""
         return f"{_title(params[0])}Operation"
 
@@ -99,11 +99,9 @@ class HTTPValidationProblem(BaseModel):
     detail: list[dict[str, Any]]
 
 
-def _title(parameter: Any) -> str:  # noqa: ANN401 - any annotation
+def _title(parameter: Any) -> str:
     if parameter is Any or parameter is None or parameter is type(None):
         return ""
     name = getattr(parameter, "__name__", None) if not hasattr(parameter, "__args__") else None
     words = re.findall(r"[A-Za-z0-9]+", name or re.sub(r"\b(?:\w+\.)+", "", str(parameter)))
     return "".join(word[0].upper() + word[1:] for word in words)
-
-

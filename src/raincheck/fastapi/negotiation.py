@@ -106,7 +106,9 @@ def submit_options(headers: Iterable[tuple[bytes, bytes]], *, now: datetime) -> 
     if not found:
         return SubmitOptions()
     if b"callback-url" in found or b"callback-events" in found:
-        detail = "This application calls no URLs back. Poll the operation's `links.self` instead, or send no Callback-Url."
+        detail = (
+            "This application calls no URLs back. Poll the operation's `links.self` instead, or send no Callback-Url."
+        )
         raise CallbacksDisabled(detail)
     length = found.get(b"content-length", [""])[0]
     return SubmitOptions(
@@ -169,7 +171,7 @@ def operation_metadata(values: Iterable[str]) -> dict[str, str]:
 
     :raises MalformedRequest: another form, more than 16 keys, or a text over 256 characters.
     """
-    from http_sfv import Dictionary  # noqa: PLC0415 - slow to import and seldom needed
+    from http_sfv.dictionary import Dictionary  # noqa: PLC0415 - slow to import and seldom needed
 
     parsed = Dictionary()
     try:
@@ -178,7 +180,9 @@ def operation_metadata(values: Iterable[str]) -> dict[str, str]:
     except (ValueError, AttributeError, UnicodeError, KeyError):
         found = None
     if found is None or not all(isinstance(value, str) for value in found.values()):
-        detail = 'Operation-Metadata must be a dictionary of quoted strings (RFC 9651), such as: customer="42", env="test".'
+        detail = (
+            'Operation-Metadata must be a dictionary of quoted strings (RFC 9651), such as: customer="42", env="test".'
+        )
         raise MalformedRequest(detail)
     if len(found) > _TAGS or any(len(text) > _TAG_LENGTH for pair in found.items() for text in pair):
         detail = "Operation-Metadata takes at most 16 keys with at most 256 characters in each key and value."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raincheck.core.operation import Status
-from raincheck.fastapi.models import HTTPValidationProblem, Operation, OperationPage, OperationProblem
+from raincheck.fastapi.models import HTTPValidationProblem, Operation, OperationPage
 from raincheck.fastapi.problems import PROBLEM_JSON
 
 EXPOSED_HEADERS = (
@@ -87,7 +87,9 @@ _KEY = parameter(
     "Repeating a request with the same key gives the same operation",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 )
-_IF_NONE_MATCH = parameter("If-None-Match", "header", "Answer 304 when this version is still current", {"type": "string"})
+_IF_NONE_MATCH = parameter(
+    "If-None-Match", "header", "Answer 304 when this version is still current", {"type": "string"}
+)
 _OPERATION = {"model": Operation[Any], "description": "The operation"}
 _COMMON = {"response_model": None}
 
@@ -201,7 +203,9 @@ LIST = _route(
         {"type": "string", "enum": [*Status]},
     ),
     parameter("kind", "query", "Only this kind", {"type": "string"}),
-    parameter("created_after", "query", "Only those accepted at this time or later", {"type": "string", "format": "date-time"}),
+    parameter(
+        "created_after", "query", "Only those accepted at this time or later", {"type": "string", "format": "date-time"}
+    ),
     parameter("created_before", "query", "Only those accepted before", {"type": "string", "format": "date-time"}),
     parameter("page_size", "query", "At most 200 count", {"type": "integer", "minimum": 1, "maximum": 999999999}),
     parameter("page_token", "query", "`next_page_token` of the page before, with the same filters", {"type": "string"}),
@@ -221,7 +225,9 @@ def submit_parameters() -> list[dict[str, Any]]:
             "A dictionary of strings that stays with the operation (RFC 9651)",
             {"type": "string", "examples": ['customer="42"']},
         ),
-        parameter("Operation-Delay", "header", "Run it this many seconds later", {"type": "string", "examples": ["60"]}),
+        parameter(
+            "Operation-Delay", "header", "Run it this many seconds later", {"type": "string", "examples": ["60"]}
+        ),
         parameter("Operation-Not-Before", "header", "Run it at this time or later", {"type": "string"}),
     ]
 
@@ -234,7 +240,11 @@ def submit_responses(result_status: int, result: dict[str, Any]) -> dict[int | s
     """
     links = {
         name: {"operationId": target, "parameters": {"operation_id": "$response.body#/id"}}
-        for name, target in (("status", "getOperation"), ("result", "getOperationResult"), ("cancel", "cancelOperation"))
+        for name, target in (
+            ("status", "getOperation"),
+            ("result", "getOperationResult"),
+            ("cancel", "cancelOperation"),
+        )
     }
     answer = {
         **result,

@@ -71,7 +71,7 @@ class Registry:
             where = f"{other.function.__module__}.{other.function.__qualname__}"
             msg = (
                 f"{name}: the kind {kind.name!r} is already used by {where}, and stored operations refer to kinds by "
-                "name. Give one of them a name of its own: kind=\"…\"."
+                'name. Give one of them a name of its own: kind="…".'
             )
             raise DefinitionError(msg)
         self.kinds[kind.name] = kind
@@ -155,14 +155,14 @@ def _kind(
         raise DefinitionError(msg) from error
 
 
-def _name(text: Any) -> str:  # noqa: ANN401 - checked here
+def _name(text: Any) -> str:
     if not isinstance(text, str) or not 1 <= len(text) <= 200 or not text.isprintable():  # noqa: PLR2004
         msg = f"{text!r} is not a name; use 1 to 200 printable characters"
         raise ValueError(msg)
     return text
 
 
-def _retry(found: Any) -> Retry:  # noqa: ANN401 - checked here
+def _retry(found: Any) -> Retry:
     if found is None:
         return Retry()
     if not isinstance(found, Retry):
@@ -171,21 +171,21 @@ def _retry(found: Any) -> Retry:  # noqa: ANN401 - checked here
     return found
 
 
-def _at_least_one(name: str, number: Any) -> int:  # noqa: ANN401 - checked here
+def _at_least_one(name: str, number: Any) -> int:
     if _whole(name, number) < 1:
         msg = f"{name}={number!r} must be at least 1"
         raise ValueError(msg)
     return int(number)
 
 
-def _whole(name: str, number: Any) -> int:  # noqa: ANN401 - checked here
+def _whole(name: str, number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int):
         msg = f"{name}={number!r} must be a whole number"
         raise TypeError(msg)
     return number
 
 
-def _retention(value: Any) -> timedelta:  # noqa: ANN401 - checked by duration
+def _retention(value: Any) -> timedelta:
     found = duration(value)
     if found < _RETAINED_AT_LEAST:
         msg = f"retention={value!r} is shorter than 24 hours, which clients and idempotency keys rely on"
@@ -193,7 +193,7 @@ def _retention(value: Any) -> timedelta:  # noqa: ANN401 - checked by duration
     return found
 
 
-def _memory_limit(value: Any, executor: str) -> int | None:  # noqa: ANN401 - checked by size
+def _memory_limit(value: Any, executor: str) -> int | None:
     if value is None:
         return None
     if executor != "process":
@@ -212,7 +212,10 @@ def _route_options(
     model = Any if binding.result_model is None else binding.result_model
     kept = {name: value for name, value in options.items() if name not in _OURS and name not in _RESULT}
     documented = _result_documentation(kind.function, binding.result_model, result)
-    kept["responses"] = {**openapi.submit_responses(result.status_code or 200, documented), **options.get("responses", {})}
+    kept["responses"] = {
+        **openapi.submit_responses(result.status_code or 200, documented),
+        **options.get("responses", {}),
+    }
     extra = dict(options.get("openapi_extra") or {})
     extra["parameters"] = [*extra.get("parameters", []), *openapi.submit_parameters()]
     kept["openapi_extra"] = extra
@@ -234,7 +237,7 @@ def _reads_form(plan: Plan) -> bool:
     return False
 
 
-def _result_documentation(function: Callable[..., Any], model: Any, result: ResultOptions) -> dict[str, Any]:  # noqa: ANN401
+def _result_documentation(function: Callable[..., Any], model: Any, result: ResultOptions) -> dict[str, Any]:
     description = "The function's own answer, when the client waits for it and it comes in time"
     response_class = result.response_class or _returned_response(function)
     if response_class is None or issubclass(response_class, JSONResponse):

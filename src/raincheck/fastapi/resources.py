@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
-from starlette.requests import Request  # noqa: TC002 - FastAPI evaluates the annotations
+from starlette.requests import Request
 from starlette.responses import Response
 
 from raincheck.core import wire
@@ -37,7 +37,7 @@ def operation_routes(
     routes = _Routes(gateway, listed=owner is not None)
     caller = owner_parameter(owner)
 
-    def add(path: str, method: str, handler: Callable[[Request, str], Awaitable[Response]], **options: Any) -> None:  # noqa: ANN401
+    def add(path: str, method: str, handler: Callable[[Request, str], Awaitable[Response]], **options: Any) -> None:
         async def endpoint(request: Request, raincheck_owner: caller) -> Response:  # type: ignore[valid-type]
             try:
                 return await handler(request, raincheck_owner)
@@ -139,12 +139,12 @@ class _Routes:
         links = self._gateway.links(request)
         items = [wire.resource(one, links=links, poll_after=service.poll_after(one), with_result=False) for one in page]
         headers = {"Cache-Control": "no-store"}
-        token = "null"
+        following = "null"
         if len(found) > len(page):
             text = paging.page_token(query, last_id=page[-1].id)
             headers["Link"] = paging.next_link(links.base, pairs, text)
-            token = f'"{text}"'
-        body = b'{"items": [' + b", ".join(items) + b'], "next_page_token": ' + token.encode() + b"}"
+            following = f'"{text}"'
+        body = b'{"items": [' + b", ".join(items) + b'], "next_page_token": ' + following.encode() + b"}"
         return Response(body, media_type=_JSON, headers=headers)
 
     async def _resource(

@@ -40,7 +40,9 @@ async def result_response(
             return problem_response(OperationWasCancelled(detail, operation_id=operation.id), headers=headers)
         case _:
             seconds = 1 if poll_after is None else retry_after_seconds(poll_after)
-            detail = f"The operation is {operation.status.value}. Ask again later, or wait for it with `Prefer: wait=30`."
+            detail = (
+                f"The operation is {operation.status.value}. Ask again later, or wait for it with `Prefer: wait=30`."
+            )
             error = ResultNotReady(detail, operation_id=operation.id, retry_after=seconds)
             return problem_response(error, headers=headers)
 
@@ -52,7 +54,7 @@ def retry_after_seconds(wait: timedelta) -> int:
 
 async def _replay(operation: Operation, request: Request, blobs: BlobStore, headers: dict[str, str]) -> Response:
     result = operation.result
-    assert result is not None  # noqa: S101 - a succeeded operation has a result, see transitions.succeed
+    assert result is not None
     etag = f'"{result.etag}"'
     if result.blob is not None:
         path = await blobs.local_path(result.blob)

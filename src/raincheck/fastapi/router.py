@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -14,29 +14,61 @@ from raincheck.fastapi.registration import Registry, prepare
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
+    from enum import Enum
 
-    from fastapi import FastAPI
+    from fastapi import FastAPI, params
+    from fastapi.routing import APIRoute
+    from starlette.routing import BaseRoute
 
     from raincheck.core.retry import Retry
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-class OperationOptions(TypedDict, total=False):
-    """What the decorators take beside every argument of FastAPI's own.
+class RouteOptions(TypedDict, total=False):
+    """FastAPI's own arguments. Those about the response describe the result; the 202 is added."""
+
+    response_model: Any
+    status_code: int | None
+    tags: list[str | Enum] | None
+    dependencies: Sequence[params.Depends] | None
+    summary: str | None
+    description: str | None
+    response_description: str
+    responses: dict[int | str, dict[str, Any]] | None
+    deprecated: bool | None
+    operation_id: str | None
+    response_model_include: Any
+    response_model_exclude: Any
+    response_model_by_alias: bool
+    response_model_exclude_unset: bool
+    response_model_exclude_defaults: bool
+    response_model_exclude_none: bool
+    include_in_schema: bool
+    response_class: type[Response]
+    name: str | None
+    callbacks: list[BaseRoute] | None
+    openapi_extra: dict[str, Any] | None
+    generate_unique_id_function: Callable[[APIRoute], str]
+    max_body_size: int | None
+    form_limits: Any
+
+
+class OperationOptions(RouteOptions, total=False):
+    """What the decorators take: every argument of FastAPI's own, and how the operation runs.
 
     ``timeout`` limits one run; ``wait`` is how long the server waits before it answers 202 to a client that states
     no preference; ``max_losses`` is how many lost workers end the operation; ``retention`` is at least 24 hours.
     """
 
     kind: str
-    executor: str
+    executor: Literal["async", "thread", "process"]
     retry: Retry
-    timeout: timedelta | float | str
+    timeout: timedelta | float | str | None
     wait: timedelta | float | str
     max_losses: int
     retention: timedelta | float | str
-    memory_limit: int | str
+    memory_limit: int | str | None
     queue: str
     priority: int
 
@@ -47,29 +79,29 @@ class OperationRouter(APIRouter):
     ``add_api_route`` and ``api_route`` stay FastAPI's own, for ordinary routes beside them.
     """
 
-    def __init__(self, registry: Registry, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own options
+    def __init__(self, registry: Registry, **options: Any) -> None:
         super().__init__(**options)
         self._registry = registry
 
-    def get(self, path: str, **options: Any) -> Callable[[F], F]:  # type: ignore[override]  # noqa: ANN401
+    def get(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
         """Make a GET operation; browsers and crawlers prefetch GET routes, so prefer POST."""
-        return operation_decorator(self, self._registry, "GET", path, options)
+        return operation_decorator(self, self._registry, "GET", path, dict(options))
 
-    def post(self, path: str, **options: Any) -> Callable[[F], F]:  # type: ignore[override]  # noqa: ANN401
+    def post(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
         """Make a POST operation."""
-        return operation_decorator(self, self._registry, "POST", path, options)
+        return operation_decorator(self, self._registry, "POST", path, dict(options))
 
-    def put(self, path: str, **options: Any) -> Callable[[F], F]:  # type: ignore[override]  # noqa: ANN401
+    def put(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
         """Make a PUT operation."""
-        return operation_decorator(self, self._registry, "PUT", path, options)
+        return operation_decorator(self, self._registry, "PUT", path, dict(options))
 
-    def patch(self, path: str, **options: Any) -> Callable[[F], F]:  # type: ignore[override]  # noqa: ANN401
+    def patch(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
         """Make a PATCH operation."""
-        return operation_decorator(self, self._registry, "PATCH", path, options)
+        return operation_decorator(self, self._registry, "PATCH", path, dict(options))
 
-    def delete(self, path: str, **options: Any) -> Callable[[F], F]:  # type: ignore[override]  # noqa: ANN401
+    def delete(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[F], F]:
         """Make a DELETE operation."""
-        return operation_decorator(self, self._registry, "DELETE", path, options)
+        return operation_decorator(self, self._registry, "DELETE", path, dict(options))
 
 
 def operation_decorator(
@@ -85,7 +117,7 @@ def operation_decorator(
         prepared = prepare(function, registry=registry, path=path, options=options)
         submitter = prepared.submitter
 
-        async def endpoint(**values: Any) -> Response:  # noqa: ANN401 - FastAPI passes the declared parameters
+        async def endpoint(**values: Any) -> Response:
             request: Request = values["raincheck_request"]
             response: Response = values["raincheck_response"]
             owner: str = values.get("raincheck_owner", "")
@@ -99,7 +131,7 @@ def operation_decorator(
     return decorate
 
 
-def reserved_parameters(owner: Any | None) -> Sequence[inspect.Parameter]:  # noqa: ANN401 - an Annotated type
+def reserved_parameters(owner: Any | None) -> Sequence[inspect.Parameter]:
     """Return what a route takes beside the function's own parameters."""
     kind = inspect.Parameter.KEYWORD_ONLY
     found = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
@@ -13,6 +12,7 @@ from raincheck.core.operation import Operation, Status
 from raincheck.ports import Claim
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 

@@ -93,9 +93,7 @@ class OutcomeWriter:
                 return transitions.retry_later(operation, run=run, at=now + after, now=now)
             case Raised(error=error, retryable=retryable, traceback=trace):
                 retry_at = now + kind.retry.wait(operation.attempt, chance=chance) if retryable else None
-                return transitions.fail(
-                    operation, run=run, error=error, traceback=trace, retry_at=retry_at, now=now
-                )
+                return transitions.fail(operation, run=run, error=error, traceback=trace, retry_at=retry_at, now=now)
             case Died():
                 return transitions.lose(operation, run=run, now=now)
             case _ if operation.status is Status.CANCELLING:

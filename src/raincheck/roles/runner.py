@@ -19,9 +19,9 @@ from raincheck.invocation import Invocation
 from raincheck.logs import run_logging
 from raincheck.ports import Lease
 from raincheck.roles.journal import Journal
-from raincheck.roles.outcomes import OutcomeWriter
 
 if TYPE_CHECKING:
+    from raincheck.roles.outcomes import OutcomeWriter
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
     from raincheck.ports import Claim, ListQuery
+
+T = TypeVar("T")
 
 _INSERT = statement("insert_operations")
 _UPDATE = statement("update_operation")
@@ -165,7 +167,7 @@ class SqliteStore:
         gone: list[str] = await self._write(Unit(lambda connection: retention.prune(connection, now, limit)))
         return gone
 
-    async def _write(self, unit: Unit) -> Any:  # noqa: ANN401 - a unit's result is its own
+    async def _write(self, unit: Unit) -> Any:
         try:
             return await self._writer.write(unit)  # type: ignore[union-attr]
         except StorageFull:
@@ -211,7 +213,7 @@ class SqliteStore:
         """Return records and their events above the cursors, read at one moment."""
         return await self._read(lambda connection: reading.events_after(connection, cursors, limit))
 
-    async def _read(self, query: Callable[[sqlite3.Connection], Any]) -> Any:  # noqa: ANN401 - typed by its callers
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         return await self._readers.read(query)  # type: ignore[union-attr]
 
 

@@ -103,7 +103,7 @@ class Writer:
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def write(self, unit: Unit) -> Any:  # noqa: ANN401 - a unit's result is its own
+    async def write(self, unit: Unit) -> Any:
         """Wait until the unit is durable. Cancelling the wait withdraws a unit that was not handed over yet."""
         if self._closed:
             msg = "The store is closed; the process is shutting down. Send the request again."
@@ -132,7 +132,7 @@ class Writer:
         batch = Batch([])
         while self._waiting and len(batch.units) + len(batch.inserts) < _LARGEST_BATCH:
             unit = self._waiting.popleft()
-            if unit.future.done():  # type: ignore[union-attr] - withdrawn by its caller
+            if unit.future is None or unit.future.done():  # withdrawn by its caller
                 continue
             if isinstance(unit, Inserts):
                 batch.inserts.append(unit)

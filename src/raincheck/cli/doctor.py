@@ -1,0 +1,81 @@
+"""``raincheck doctor``: one sentence a check, and what to do where something is wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from raincheck.cli.application_checks import check_application
+from raincheck.cli.ending import PROBLEM
+from raincheck.cli.file_checks import check_database, check_place
+from raincheck.cli.findings import Finding, Level, ok, problem, warning
+from raincheck.cli.loading import load
+from raincheck.cli.machine_checks import check_clock, check_versions
+from raincheck.cli.store_file import store_path
+from raincheck.cli.work_checks import check_work
+from raincheck.core.errors import StoreError
+from raincheck.stores.sqlite.inspection import newest_moment, opened_to_look
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from raincheck.raincheck import Raincheck
+
+_SIGNS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.PROBLEM: ("✗", "red")}
+
+
+def examine(target: str | None, url: str | None, *, as_json: bool) -> None:
+    """Run all checks and print each as it ends; exit code 1 when one found a problem.
+
+    :param target: the application, whose store is examined unless a URL names another.
+    :raises UsageError: the target or the store's URL cannot be used.
+    """
+    rain = None if target is None else load(target)
+    path = store_path(url or (None if rain is None else rain.settings.store))
+    console = Console()
+    levels = set()
+    for finding in _findings(rain, path, target):
+        levels.add(finding.level)
+        if as_json:
+            print(json.dumps(asdict(finding)))
+        else:
+            _print(console, finding)
+    if Level.PROBLEM in levels:
+        raise typer.Exit(PROBLEM)
+
+
+def _findings(rain: Raincheck | None, path: Path, target: str | None) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    yield from check_versions()
+    if rain is not None and target is not None:
+        yield from check_application(rain, target)
+    yield from check_place(path)
+    if not path.exists():
+        remedy = "Start the application, which creates it; or name the right file with --store or RAINCHECK_STORE."
+        yield warning("store", f"There is no store at {path} yet, so there is nothing more to check.", remedy)
+        return
+    newest = None
+    try:
+        with opened_to_look(path) as connection:
+            yield ok("store", f"{path} opens.")
+            yield from check_database(connection, path)
+            yield from check_work(connection, path, rain, now)
+            newest = newest_moment(connection)
+    except StoreError as error:
+        message, _, remedy = str(error).partition(". ")
+        yield problem("store", message + ".", remedy)
+    yield from check_clock(path.parent, newest)
+
+
+def _print(console: Console, finding: Finding) -> None:
+    sign, colour = _SIGNS[finding.level]
+    console.print(Text.assemble((sign, colour), " ", finding.message), soft_wrap=True)
+    if finding.remedy is not None:
+        console.print(Text(f"  {finding.remedy}", style="dim"), soft_wrap=True)

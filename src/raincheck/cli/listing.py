@@ -1,0 +1,130 @@
+"""``raincheck ls``: operations, newest first, for eyes or for scripts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from raincheck.cli.ending import UsageError
+from raincheck.cli.formats import duration, printable, progress, run_time
+from raincheck.cli.store_file import store_path
+from raincheck.core.operation import Operation, Status
+from raincheck.core.wire import Links, resource
+from raincheck.ports import ListQuery
+from raincheck.stores.sqlite.inspection import opened_to_look
+from raincheck.stores.sqlite.reading import list_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+COLOURS = {
+    Status.QUEUED: "cyan",
+    Status.RUNNING: "blue",
+    Status.CANCELLING: "yellow",
+    Status.SUCCEEDED: "green",
+    Status.FAILED: "red",
+    Status.CANCELLED: "yellow",
+}
+LINKS = Links("/operations")
+_PAGE = 500
+_COLUMNS = ("ID", "KIND", "STATUS", "ATTEMPT", "PROGRESS", "AGE", "TIME", "OWNER")
+_FIXED = frozenset({"ID", "STATUS", "ATTEMPT", "AGE", "TIME"})
+
+
+def print_operations(
+    url: str | None,
+    *,
+    statuses: str | None,
+    kind: str | None,
+    owner: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Print operations of all owners, or of one.
+
+    :raises UsageError: an unknown status or store.
+    :raises StoreError: the store cannot be read.
+    """
+    wanted = _statuses(statuses)
+    found = _pages(url, statuses=wanted, kind=kind, owner=owner, limit=limit)
+    if as_json:
+        for operation in found:
+            print(resource(operation, links=LINKS, with_result=False).decode())
+        return
+    now = datetime.now(UTC)
+    console = Console()
+    if console.is_terminal:
+        _print_table(console, list(found), now)
+    else:
+        _print_plain([_cells(operation, now) for operation in found])
+
+
+def _statuses(text: str | None) -> tuple[Status, ...]:
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    try:
+        return tuple(Status(name) for name in names)
+    except ValueError as error:
+        known = ", ".join(status.value for status in Status)
+        msg = f"--status {text!r} names an unknown status. Known are {known}; separate several with commas."
+        raise UsageError(msg) from error
+
+
+def _pages(
+    url: str | None,
+    *,
+    statuses: tuple[Status, ...],
+    kind: str | None,
+    owner: str | None,
+    limit: int,
+) -> Iterator[Operation]:
+    """Yield up to ``limit`` operations; in pages, so that a long list holds neither memory nor a snapshot."""
+    before: str | None = None
+    with opened_to_look(store_path(url)) as connection:
+        while limit > 0:
+            query = ListQuery(owner=owner, statuses=statuses, kind=kind, before_id=before, limit=min(limit, _PAGE))
+            page = list_page(connection, query)
+            yield from page
+            if len(page) < query.limit:
+                return
+            limit -= len(page)
+            before = page[-1].id
+
+
+def _cells(operation: Operation, now: datetime) -> tuple[str, ...]:
+    return (
+        operation.id,
+        printable(operation.kind),
+        operation.status.value,
+        f"{operation.attempt}/{operation.max_attempts}",
+        progress(operation.progress),
+        duration(now - operation.created_at),
+        run_time(operation, now),
+        printable(operation.owner),
+    )
+
+
+def _print_table(console: Console, operations: Sequence[Operation], now: datetime) -> None:
+    if not operations:
+        console.print("No operations.", style="dim")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in _COLUMNS:
+        table.add_column(name, no_wrap=name in _FIXED, overflow="ellipsis" if name not in _FIXED else "fold")
+    for operation in operations:
+        # Text, because a kind or an owner may contain what rich takes for markup.
+        cells = [Text(cell) for cell in _cells(operation, now)]
+        cells[2].stylize(COLOURS[operation.status])
+        table.add_row(*cells)
+    console.print(table)
+
+
+def _print_plain(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print aligned columns that nothing shortens; scripts should prefer ``--json``."""
+    lines = [_COLUMNS, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_COLUMNS))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

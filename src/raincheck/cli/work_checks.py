@@ -1,0 +1,115 @@
+"""Checks of the workers, of what they hold, and of what waits for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from raincheck.cli.findings import Finding, ok, problem, warning
+from raincheck.cli.formats import duration, local, printable
+from raincheck.stores.sqlite.inspection import Waiting, holders, overdue, scheduled, waiting
+from raincheck.stores.sqlite.liveness import FileLiveness
+from raincheck.stores.sqlite.store import side_folder
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from raincheck.raincheck import Raincheck
+
+_PATIENCE = timedelta(seconds=5)  # the reaper looks twice a second
+_START = "Start one: the application itself, or `raincheck worker module:rain`."
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Worker processes by their lock files."""
+
+    live: frozenset[str]
+    dead: frozenset[str]
+
+
+def check_work(
+    connection: sqlite3.Connection, path: Path, rain: Raincheck | None, now: datetime
+) -> Iterator[Finding]:
+    """Check who works, whether anything is held by the dead, and why what waits may wait."""
+    workers = _workers(side_folder(path) / "workers")
+    yield _presence(workers)
+    yield from _leases(connection, workers, now)
+    due = waiting(connection, now)
+    if not due:
+        yield ok("queue", "No operation is due.")
+    for each in due:
+        yield _queued(each, workers, rain, now)
+    later = scheduled(connection, now)
+    if later.count:
+        yield ok("scheduled", f"{later.count} operations wait for their time, the first for {local(later.first)}.")
+    yield _deadlines(connection, now)
+
+
+def _workers(folder: Path) -> Workers:
+    liveness = FileLiveness(folder)
+    live, dead = set(), set()
+    for file in folder.glob("*.lock"):
+        try:
+            (dead if liveness.is_dead(file.stem) else live).add(file.stem)
+        except PermissionError:  # another user's worker: in doubt it lives
+            live.add(file.stem)
+    return Workers(frozenset(live), frozenset(dead))
+
+
+def _presence(workers: Workers) -> Finding:
+    if not workers.live:
+        return warning("workers", "No worker process is running on this machine.", _START)
+    gone = f"; {len(workers.dead)} have died without a farewell" if workers.dead else ""
+    return ok("workers", f"{len(workers.live)} worker processes are running{gone}: {', '.join(sorted(workers.live))}.")
+
+
+def _leases(connection: sqlite3.Connection, workers: Workers, now: datetime) -> Iterator[Finding]:
+    found = holders(connection)
+    for holder in found:
+        held = f"{holder.leases} operations are held by {printable(holder.worker)}"
+        expired = now - holder.first_expiry
+        if holder.worker in workers.dead and not workers.live:
+            yield problem("leases", f"{held}, which is dead, and no worker is there to take over.", _START)
+        elif holder.worker in workers.dead:
+            yield warning("leases", f"{held}, which is dead.", "Look again: a live worker takes over within a second.")
+        elif expired > _PATIENCE:
+            remedy = _START if not workers.live else "Its lease should have been ended: see the logs of the workers."
+            yield problem("leases", f"{held}, whose lease ran out {duration(expired)} ago.", remedy)
+        else:
+            yield ok("leases", f"{held}, whose lease is valid.")
+    if not found:
+        yield ok("leases", "No operation is running.")
+
+
+def _queued(each: Waiting, workers: Workers, rain: Raincheck | None, now: datetime) -> Finding:
+    """Tell since when operations of one kind wait, and the likeliest reason."""
+    where = f"kind {printable(each.kind)!r} in queue {printable(each.queue)!r}"
+    message = f"{each.count} operations of {where} are due, the oldest for {duration(now - each.due_since)}"
+    if rain is not None and each.kind not in rain.kinds:
+        remedy = 'Bring the function back, or give its new name the old kind: kind="…". Until then they wait.'
+        return problem("queue", f"{message}: the application does not know this kind.", remedy)
+    if not workers.live:
+        return problem("queue", f"{message}: no worker is running.", _START)
+    if rain is not None and each.queue not in (rain.settings.queue_names or (each.queue,)):
+        remedy = f"Start a worker for it: raincheck worker module:rain --queues {each.queue}"
+        return warning("queue", f"{message}: RAINCHECK_QUEUES leaves this queue out.", remedy)
+    if now - each.due_since < _PATIENCE:
+        return ok("queue", f"{message}.")
+    remedy = (
+        "The workers are busy with other work, serve other queues, or do not know the kind. Give them more slots "
+        "(RAINCHECK_ASYNC_SLOTS, _THREAD_SLOTS, _PROCESS_SLOTS) or start another."
+    )
+    return warning("queue", f"{message}, although workers are running.", remedy)
+
+
+def _deadlines(connection: sqlite3.Connection, now: datetime) -> Finding:
+    passed = overdue(connection, now - _PATIENCE)
+    if not passed.count or passed.first is None:
+        return ok("deadlines", "No unfinished operation is past its deadline.")
+    message = f"{passed.count} unfinished operations are past their deadline, the first for {duration(now - passed.first)}."
+    return problem("deadlines", message, f"A live worker ends them. {_START}")
