@@ -39,7 +39,7 @@ def _guards(rain: Raincheck) -> Finding:
         f"{', '.join(rain.unguarded)} is guarded by dependencies, but the operation routes are not: whoever learns an "
         "id may read and cancel it."
     )
-    return problem("guards", message, "Pass dependencies= or owner= to Raincheck().")
+    return warning("guards", message, "Pass dependencies= or owner= to Raincheck().")
 
 
 def _process_kinds(rain: Raincheck) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ class UsageError(ConfigurationError):
 class Commands(TyperGroup):
     """A group whose commands may raise RaincheckError: exit code 2 for a wrong argument, 1 for all else."""
 
-    def invoke(self, ctx: Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run a command and end with one line on stderr where it raises."""
         try:
             return super().invoke(ctx)

@@ -69,8 +69,9 @@ def check_database(connection: sqlite3.Connection, path: Path) -> Iterator[Findi
     if mode == "wal":
         yield ok("journal", "The journal mode is WAL.")
     else:
+        message = f"The journal mode is {mode}, not WAL: readers and writers wait for each other."
         remedy = "Something has converted the file. Restart the application, which switches it back."
-        yield warning("journal", f"The journal mode is {mode}, not WAL: readers and writers wait for each other.", remedy)
+        yield warning("journal", message, remedy)
     yield _log(path)
     yield _content(connection)
 

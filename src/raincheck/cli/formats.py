@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from raincheck.core.operation import Operation, Progress
 
@@ -29,7 +28,7 @@ def duration(span: timedelta) -> str:
     if seconds < 9.95:  # noqa: PLR2004 - what still shows as 9.9s
         return f"{seconds:.1f}s"
     rest = round(seconds)
-    parts = []
+    parts: list[str] = []
     for unit, length in _UNITS:
         count, rest = divmod(rest, length)
         if count or parts:

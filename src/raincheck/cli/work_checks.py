@@ -32,9 +32,7 @@ class Workers:
     dead: frozenset[str]
 
 
-def check_work(
-    connection: sqlite3.Connection, path: Path, rain: Raincheck | None, now: datetime
-) -> Iterator[Finding]:
+def check_work(connection: sqlite3.Connection, path: Path, rain: Raincheck | None, now: datetime) -> Iterator[Finding]:
     """Check who works, whether anything is held by the dead, and why what waits may wait."""
     workers = _workers(side_folder(path) / "workers")
     yield _presence(workers)
@@ -52,7 +50,8 @@ def check_work(
 
 def _workers(folder: Path) -> Workers:
     liveness = FileLiveness(folder)
-    live, dead = set(), set()
+    live: set[str] = set()
+    dead: set[str] = set()
     for file in folder.glob("*.lock"):
         try:
             (dead if liveness.is_dead(file.stem) else live).add(file.stem)
@@ -111,5 +110,6 @@ def _deadlines(connection: sqlite3.Connection, now: datetime) -> Finding:
     passed = overdue(connection, now - _PATIENCE)
     if not passed.count or passed.first is None:
         return ok("deadlines", "No unfinished operation is past its deadline.")
-    message = f"{passed.count} unfinished operations are past their deadline, the first for {duration(now - passed.first)}."
+    since = duration(now - passed.first)
+    message = f"{passed.count} unfinished operations are past their deadline, the first for {since}."
     return problem("deadlines", message, f"A live worker ends them. {_START}")

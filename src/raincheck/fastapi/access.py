@@ -25,11 +25,13 @@ def owner_parameter(owner: Callable[..., Any] | None) -> Any:
     if owner is None:
         return Annotated[str, Depends(nobody)]
 
-    async def checked(found: Annotated[Any, Depends(owner)]) -> str:
+    async def checked(found: Any) -> str:
         if not isinstance(found, str) or not found:
             name = getattr(owner, "__qualname__", repr(owner))
             msg = f"owner={name} returned {found!r}; it must return a non-empty str, or raise HTTPException(401)."
             raise ConfigurationError(msg)
         return found
 
+    # Written here, since FastAPI cannot evaluate an annotation in text that names a local variable.
+    checked.__annotations__["found"] = Annotated[Any, Depends(owner)]
     return Annotated[str, Depends(checked)]
