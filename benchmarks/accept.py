@@ -8,8 +8,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from load import Load, generate, request_bytes
-from server import pin, serving
+from benchmarks.load import Load, generate, request_bytes
+from benchmarks.server import pin, serving
 
 ROUNDS = 5
 SECONDS = 3.0
@@ -24,7 +24,8 @@ def measure() -> dict[str, float]:
     bare, durable = request_bytes("POST", "/bare", BODY), request_bytes("POST", "/accept", BODY)
     ratios: list[float] = []
     rates: list[float] = []
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, serving(Path(folder), RAINCHECK_WORKERS="false", RAINCHECK_MAX_QUEUED="10000000") as port:
+    unbounded = {"RAINCHECK_WORKERS": "false", "RAINCHECK_MAX_QUEUED": "10000000"}
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, serving(Path(folder), **unbounded) as port:
 
         def run(request: bytes, connections: int, seconds: float) -> Load:
             return asyncio.run(generate(port, request, connections=connections, seconds=seconds))
@@ -45,8 +46,3 @@ def measure() -> dict[str, float]:
         "accept_p50_ms_one_client": alone.median,
         "bare_p50_ms_one_client": lone_bare.median,
     }
-
-
-if __name__ == "__main__":
-    print("durable accept against a bare endpoint")
-    print(json.dumps(measure(), indent=2))

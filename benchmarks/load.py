@@ -42,7 +42,8 @@ def request_bytes(method: str, path: str, body: bytes = b"", headers: dict[str, 
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, request: bytes, load: Load) -> None:
+    def __init__(self, request: bytes, load: Load, pause: float) -> None:
+        self.pause = pause
         self.request = request
         self.load = load
         self.received = b""
@@ -79,7 +80,10 @@ class _Connection(asyncio.Protocol):
         self.load.latencies.append(now - self.sent_at)
         self.received = b""
         if now < self.stop_at:
-            self._send()
+            if self.pause:
+                asyncio.get_running_loop().call_later(self.pause, self._send)
+            else:
+                self._send()
         else:
             assert self.transport is not None
             self.transport.close()
@@ -89,12 +93,12 @@ class _Connection(asyncio.Protocol):
             self.closed.set_result(exc)
 
 
-async def generate(port: int, request: bytes, *, connections: int, seconds: float) -> Load:
+async def generate(port: int, request: bytes, *, connections: int, seconds: float, pause: float = 0.0) -> Load:
     """Send the same request over some connections, each waiting for its answer, for some seconds."""
     loop = asyncio.get_running_loop()
     load = Load()
     made = [
-        (await loop.create_connection(lambda: _Connection(request, load), "127.0.0.1", port))[1]
+        (await loop.create_connection(lambda: _Connection(request, load, pause), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     began = time.perf_counter()

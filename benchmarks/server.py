@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 
 
 def free_port() -> int:
@@ -32,11 +32,11 @@ def pin(processor: int) -> None:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, application: str = "apps:app", *, pinned: bool = True, **environment: str) -> Iterator[int]:
+def serving(folder: Path, application: str = "benchmarks.apps:app", *, pinned: bool = True, **environment: str) -> Iterator[int]:
     """Serve an application of this folder and yield its port."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--log-level", "warning"]
-    command += ["--no-access-log", "--app-dir", str(HERE)]
+    command += ["--no-access-log", "--app-dir", str(ROOT)]
     variables = {**os.environ, "RAINCHECK_STORE": f"sqlite:///{folder / 'bench.db'}", **environment}
     process = subprocess.Popen(command, cwd=folder, env=variables, preexec_fn=(lambda: pin(0)) if pinned else None)
     try:

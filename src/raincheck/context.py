@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar, overload
@@ -110,23 +109,23 @@ class OperationContext:
         self.deadline = deadline
         self.idempotency_key = idempotency_key
         self.recorder: Recorder = MemoryRecorder() if recorder is None else recorder
-        self._cancel_requested = threading.Event()
+        self._cancel_requested = False  # written once, by any thread
 
     @property
     def cancelled(self) -> bool:
         """Whether the run was asked to stop: a cancel, a passed time limit, or a lost lease."""
-        return self._cancel_requested.is_set()
+        return self._cancel_requested
 
     def request_cancel(self) -> None:
         """Ask the run to stop at its next cancellation point. Executors and unit tests call this."""
-        self._cancel_requested.set()
+        self._cancel_requested = True
 
     def raise_if_cancelled(self) -> None:
         """Stop here if the run was asked to stop.
 
         :raises OperationCancelled: a cancel was requested.
         """
-        if self._cancel_requested.is_set():
+        if self._cancel_requested:
             raise OperationCancelled
 
     def progress(

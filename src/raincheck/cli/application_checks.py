@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from raincheck.cli.findings import Finding, ok, problem, warning
+from raincheck.cli.formats import counted
 from raincheck.core.errors import ExecutorError
 from raincheck.executors.process import ProcessExecutor
 
@@ -29,7 +30,7 @@ def _kinds(rain: Raincheck, target: str) -> Finding:
     if not rain.kinds:
         remedy = "Name the module that imports all modules with decorated functions."
         return problem("application", f"{target} has no operations.", remedy)
-    return ok("application", f"{target} has {len(rain.kinds)} kinds: {', '.join(sorted(rain.kinds))}.")
+    return ok("application", f"{target} has {counted(len(rain.kinds), 'kind')}: {', '.join(sorted(rain.kinds))}.")
 
 
 def _guards(rain: Raincheck) -> Finding:

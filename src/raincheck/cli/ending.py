@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from raincheck.core.errors import ConfigurationError, RaincheckError
-
-if TYPE_CHECKING:
-    from typer import Context
 
 PROBLEM = 1
 USAGE = 2

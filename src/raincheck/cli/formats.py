@@ -22,6 +22,11 @@ def printable(text: str, *, lines: bool = False) -> str:
     return "".join(each if each.isprintable() or each in kept else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 operation`` and ``3 operations``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def duration(span: timedelta) -> str:
     """Return a duration with its two largest units, such as ``3m 12s``; below ten seconds with a tenth."""
     seconds = max(0.0, span.total_seconds())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from raincheck.cli.formats import duration, local, printable, progress, run_time, size
+from raincheck.cli.formats import counted, duration, local, printable, progress, run_time, size
 from raincheck.cli.listing import COLOURS, LINKS
 from raincheck.cli.store_file import store_path
 from raincheck.core.errors import OperationDeleted, OperationExpired, OperationNotFound
@@ -113,7 +113,9 @@ def _fields(operation: Operation, position: int | None) -> Iterator[tuple[str, s
     yield "version", f"{operation.version}"
     yield (
         "output",
-        f"{operation.output_events} events, {size(operation.output_bytes)}" if operation.output_events else "",
+        f"{counted(operation.output_events, 'event')}, {size(operation.output_bytes)}"
+        if operation.output_events
+        else "",
     )
     yield "metadata", printable(", ".join(f"{name}={value}" for name, value in operation.metadata.items()))
     yield "idempotency", printable(operation.idempotency_key or "")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from raincheck.cli.findings import Finding, ok, problem, warning
-from raincheck.cli.formats import duration, local, printable
+from raincheck.cli.formats import counted, duration, local, printable
 from raincheck.stores.sqlite.inspection import Waiting, holders, overdue, scheduled, waiting
 from raincheck.stores.sqlite.liveness import FileLiveness
 from raincheck.stores.sqlite.store import side_folder
@@ -37,14 +37,11 @@ def check_work(connection: sqlite3.Connection, path: Path, rain: Raincheck | Non
     workers = _workers(side_folder(path) / "workers")
     yield _presence(workers)
     yield from _leases(connection, workers, now)
-    due = waiting(connection, now)
-    if not due:
-        yield ok("queue", "No operation is due.")
-    for each in due:
-        yield _queued(each, workers, rain, now)
+    yield from _queue(waiting(connection, now), workers, rain, now)
     later = scheduled(connection, now)
     if later.count:
-        yield ok("scheduled", f"{later.count} operations wait for their time, the first for {local(later.first)}.")
+        number = counted(later.count, "queued operation")
+        yield ok("scheduled", f"{number} to run later, the first at {local(later.first)}.")
     yield _deadlines(connection, now)
 
 
@@ -63,14 +60,15 @@ def _workers(folder: Path) -> Workers:
 def _presence(workers: Workers) -> Finding:
     if not workers.live:
         return warning("workers", "No worker process is running on this machine.", _START)
-    gone = f"; {len(workers.dead)} have died without a farewell" if workers.dead else ""
-    return ok("workers", f"{len(workers.live)} worker processes are running{gone}: {', '.join(sorted(workers.live))}.")
+    names = ", ".join(sorted(workers.live))
+    killed = f" Found traces of {counted(len(workers.dead), 'worker')} that died suddenly." if workers.dead else ""
+    return ok("workers", f"{counted(len(workers.live), 'worker')} running: {names}.{killed}")
 
 
 def _leases(connection: sqlite3.Connection, workers: Workers, now: datetime) -> Iterator[Finding]:
     found = holders(connection)
     for holder in found:
-        held = f"{holder.leases} operations are held by {printable(holder.worker)}"
+        held = f"{counted(holder.leases, 'operation')} held by {printable(holder.worker)}"
         expired = now - holder.first_expiry
         if holder.worker in workers.dead and not workers.live:
             yield problem("leases", f"{held}, which is dead, and no worker is there to take over.", _START)
@@ -85,15 +83,33 @@ def _leases(connection: sqlite3.Connection, workers: Workers, now: datetime) -> 
         yield ok("leases", "No operation is running.")
 
 
-def _queued(each: Waiting, workers: Workers, rain: Raincheck | None, now: datetime) -> Finding:
-    """Tell since when operations of one kind wait, and the likeliest reason."""
-    where = f"kind {printable(each.kind)!r} in queue {printable(each.queue)!r}"
-    message = f"{each.count} operations of {where} are due, the oldest for {duration(now - each.due_since)}"
+def _queue(due: list[Waiting], workers: Workers, rain: Raincheck | None, now: datetime) -> Iterator[Finding]:
+    """Tell what is due, since when, and the likeliest reason why nobody has claimed it."""
+    known = [each for each in due if rain is None or each.kind in rain.kinds]
+    if not due:
+        yield ok("queue", "No operation is due.")
+    if known and not workers.live:
+        oldest = duration(now - known[0].due_since)
+        number = counted(sum(each.count for each in known), "operation")
+        yield problem(
+            "queue", f"{number} due, the oldest for {oldest} ({_where(known[0])}): no worker is running.", _START
+        )
+    for each in due:
+        if workers.live or each not in known:
+            yield _queued(each, rain, now)
+
+
+def _where(each: Waiting) -> str:
+    return f"kind {printable(each.kind)!r}, queue {printable(each.queue)!r}"
+
+
+def _queued(each: Waiting, rain: Raincheck | None, now: datetime) -> Finding:
+    message = (
+        f"{counted(each.count, 'operation')} due, the oldest for {duration(now - each.due_since)} ({_where(each)})"
+    )
     if rain is not None and each.kind not in rain.kinds:
         remedy = 'Bring the function back, or give its new name the old kind: kind="…". Until then they wait.'
         return problem("queue", f"{message}: the application does not know this kind.", remedy)
-    if not workers.live:
-        return problem("queue", f"{message}: no worker is running.", _START)
     if rain is not None and each.queue not in (rain.settings.queue_names or (each.queue,)):
         remedy = f"Start a worker for it: raincheck worker module:rain --queues {each.queue}"
         return warning("queue", f"{message}: RAINCHECK_QUEUES leaves this queue out.", remedy)
@@ -111,5 +127,5 @@ def _deadlines(connection: sqlite3.Connection, now: datetime) -> Finding:
     if not passed.count or passed.first is None:
         return ok("deadlines", "No unfinished operation is past its deadline.")
     since = duration(now - passed.first)
-    message = f"{passed.count} unfinished operations are past their deadline, the first for {since}."
+    message = f"{counted(passed.count, 'unfinished operation')} past the deadline, the first for {since}."
     return problem("deadlines", message, f"A live worker ends them. {_START}")

@@ -8,13 +8,13 @@ A write of a run names its run number; a run that no longer holds the operation 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from raincheck.core.errors import LeaseLost, OperationFinished, OperationNotFinished, OperationSucceeded
 from raincheck.core.events import Entry, Event, EventType, entry_data, status_data
 from raincheck.core.moments import rfc3339
-from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult
+from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult, changed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,8 +70,9 @@ def claim(operation: Operation, *, worker: str, lease_until: datetime, now: date
     """Give the operation to a worker as its next run; None unless it is queued and due."""
     if operation.status is not Status.QUEUED or operation.run_at > now:
         return None
-    claimed = replace(
+    return _status_change(
         operation,
+        now=now,
         status=Status.RUNNING,
         run=operation.run + 1,
         attempt=operation.attempt + 1,
@@ -79,7 +80,6 @@ def claim(operation: Operation, *, worker: str, lease_until: datetime, now: date
         lease_until=lease_until,
         started_at=operation.started_at or now,
     )
-    return _status_change(operation, claimed, now=now)
 
 
 def renewable(operation: Operation, *, run: int) -> bool:
@@ -101,34 +101,25 @@ def record(
     :raises OutputTooLarge: the operation may not emit any more.
     """
     _refuse_other_run(operation, run)
+    if not entries and progress is None:
+        return Change(operation, operation.version)
     version = operation.version
-    output_events, output_bytes = operation.output_events, operation.output_bytes
+    told: dict[str, Any] = {}
     events: list[Event] = []
+    size = operation.output_bytes
     for entry in entries:
         version += 1
         kind, data = entry_data(entry)
         events.append(Event(operation.id, version, run, kind, now, data))
-        output_events += 1
-        output_bytes += len(data)
-    if output_events > MAX_OUTPUT_EVENTS or output_bytes > MAX_OUTPUT_BYTES:
+        size += len(data)
+    count = operation.output_events + len(events)
+    if count > MAX_OUTPUT_EVENTS or size > MAX_OUTPUT_BYTES:
         raise OutputTooLarge
-    changed = replace(
-        operation,
-        version=version,
-        updated_at=now if entries or progress else operation.updated_at,
-        output_events=output_events,
-        output_bytes=output_bytes,
-    )
     if progress is not None:
-        changed = replace(
-            changed,
-            version=version + 1,
-            progress=progress,
-            progress_version=version + 1,
-            progress_run=run,
-            progress_at=now,
-        )
-    return Change(changed, operation.version, tuple(events))
+        version += 1
+        told = {"progress": progress, "progress_version": version, "progress_run": run, "progress_at": now}
+    after = changed(operation, version=version, updated_at=now, output_events=count, output_bytes=size, **told)
+    return Change(after, operation.version, tuple(events))
 
 
 # --- a run ends -----------------------------------------------------------------------------------------------
@@ -154,11 +145,12 @@ def fail(
     While a cancel is under way any failure ends as cancelled.
     """
     _refuse_other_run(operation, run)
+    kept = traceback or operation.traceback
     if operation.status is Status.CANCELLING:
-        return _finish(operation, Status.CANCELLED, now=now, traceback=traceback)
+        return _finish(operation, Status.CANCELLED, now=now, traceback=kept)
     if retry_at is not None and operation.attempt < operation.max_attempts:
-        return _requeue(operation, at=retry_at, now=now, traceback=traceback)
-    return _finish(operation, Status.FAILED, now=now, error=error, traceback=traceback)
+        return _requeue(operation, at=retry_at, now=now, traceback=kept)
+    return _finish(operation, Status.FAILED, now=now, error=error, traceback=kept)
 
 
 def retry_later(operation: Operation, *, run: int, at: datetime, now: datetime) -> Change:
@@ -184,10 +176,10 @@ def lose(operation: Operation, *, run: int, now: datetime) -> Change:
     _refuse_other_run(operation, run)
     if operation.status is Status.CANCELLING:
         return _finish(operation, Status.CANCELLED, now=now)
-    lost = replace(operation, losses=operation.losses + 1)
-    if lost.losses >= lost.max_losses:
-        return _finish(lost, Status.FAILED, now=now, error=WORKER_LOST)
-    return _give_back(lost, at=lost.run_at, now=now)
+    losses = operation.losses + 1
+    if losses >= operation.max_losses:
+        return _finish(operation, Status.FAILED, now=now, error=WORKER_LOST, losses=losses)
+    return _give_back(operation, at=operation.run_at, now=now, losses=losses)
 
 
 def expire_lease(operation: Operation, *, run: int, now: datetime) -> Change | None:
@@ -216,10 +208,9 @@ def request_cancel(operation: Operation, *, now: datetime) -> Change:
     """
     match operation.status:
         case Status.QUEUED:
-            return _finish(replace(operation, cancel_requested_at=now), Status.CANCELLED, now=now)
+            return _finish(operation, Status.CANCELLED, now=now, cancel_requested_at=now)
         case Status.RUNNING:
-            asked = replace(operation, status=Status.CANCELLING, cancel_requested_at=now)
-            return _status_change(operation, asked, now=now)
+            return _status_change(operation, now=now, status=Status.CANCELLING, cancel_requested_at=now)
         case Status.CANCELLING | Status.CANCELLED:
             return Change(operation, operation.version)
         case Status.SUCCEEDED | Status.FAILED:
@@ -263,48 +254,35 @@ def _refuse_other_run(operation: Operation, run: int) -> None:
         raise LeaseLost(msg)
 
 
-def _requeue(operation: Operation, *, at: datetime, now: datetime, traceback: str | None = None) -> Change:
-    waiting = replace(
+def _give_back(operation: Operation, *, at: datetime, now: datetime, **changes: Any) -> Change:  # noqa: ANN401
+    """Queue again without counting the attempt; what is being cancelled ends instead."""
+    if operation.status is Status.CANCELLING:
+        return _finish(operation, Status.CANCELLED, now=now)
+    return _requeue(operation, at=at, now=now, attempt=operation.attempt - 1, **changes)
+
+
+def _requeue(operation: Operation, *, at: datetime, now: datetime, **changes: Any) -> Change:  # noqa: ANN401
+    return _status_change(
         operation,
+        now=now,
         status=Status.QUEUED,
         run_at=at,
         worker=None,
         lease_until=None,
-        traceback=traceback or operation.traceback,
+        **changes,
     )
-    return _status_change(operation, waiting, now=now)
 
 
-def _give_back(operation: Operation, *, at: datetime, now: datetime) -> Change:
-    """Queue again without counting the attempt; what is being cancelled ends instead."""
-    if operation.status is Status.CANCELLING:
-        return _finish(operation, Status.CANCELLED, now=now)
-    return _requeue(replace(operation, attempt=operation.attempt - 1), at=at, now=now)
+def _status_change(before: Operation, *, now: datetime, **changes: Any) -> Change:  # noqa: ANN401
+    after = changed(before, version=before.version + 1, updated_at=now, **changes)
+    due = after.next_attempt_at
+    data = status_data(after.status, attempt=after.attempt, next_attempt_at=None if due is None else rfc3339(due))
+    event = Event(after.id, after.version, after.run, EventType.STATUS, now, data)
+    return Change(after, before.version, (event,))
 
 
-def _status_change(before: Operation, after: Operation, *, now: datetime) -> Change:
-    version = before.version + 1
-    changed = replace(after, version=version, updated_at=now)
-    due = changed.next_attempt_at
-    data = status_data(
-        changed.status,
-        attempt=changed.attempt,
-        next_attempt_at=None if due is None else rfc3339(due),
-    )
-    event = Event(changed.id, version, changed.run, EventType.STATUS, now, data)
-    return Change(changed, before.version, (event,))
-
-
-def _finish(
-    operation: Operation,
-    status: Status,
-    *,
-    now: datetime,
-    result: StoredResult | None = None,
-    error: Problem | None = None,
-    traceback: str | None = None,
-) -> Change:
-    finished = replace(
+def _finish(operation: Operation, status: Status, *, now: datetime, **changes: Any) -> Change:  # noqa: ANN401
+    finished = changed(
         operation,
         status=status,
         version=operation.version + 1,
@@ -313,8 +291,6 @@ def _finish(
         expires_at=now + operation.retention,
         worker=None,
         lease_until=None,
-        result=result,
-        error=error,
-        traceback=traceback or operation.traceback,
+        **changes,
     )
     return Change(finished, operation.version)

@@ -66,7 +66,7 @@ def parse_prefer(values: Iterable[str]) -> Preferences:
             name, text = match[1].lower(), (match[2] or "").strip('"')
             if name == "respond-async" and not text:
                 respond_async = True
-            elif name == "wait" and wait is None and re.fullmatch(r"[0-9]{1,9}", text):
+            elif name == "wait" and wait is None and re.fullmatch(r"[0-9]+", text):
                 wait = min(LONGEST_WAIT, float(text))
     return Preferences(respond_async, wait)
 
@@ -179,7 +179,8 @@ def operation_metadata(values: Iterable[str]) -> dict[str, str]:
         found = {str(name): item.value for name, item in parsed.items()}
     except (ValueError, AttributeError, UnicodeError, KeyError):
         found = None
-    if found is None or not all(isinstance(value, str) for value in found.values()):
+    # A token is a str too, of a class of its own.
+    if found is None or not all(type(value) is str for value in found.values()):
         detail = (
             'Operation-Metadata must be a dictionary of quoted strings (RFC 9651), such as: customer="42", env="test".'
         )

@@ -200,11 +200,16 @@ class Service:
         """Wait with a watcher that was registered before the operation was read."""
         deadline = asyncio.get_running_loop().time() + seconds
         newest = operation
-        while not (newest.done or (after is not None and newest.version > after)):
+        while True:
+            # What was committed while the record was read woke nobody: look before each wait, and never go back.
+            if watcher.newest is not None and watcher.newest.version > newest.version:
+                newest = watcher.newest
+            if newest.done or (after is not None and newest.version > after):
+                break
             if self._tail.draining or not await watcher.wait(deadline):
                 break
-            newest = watcher.newest or newest
-        newest = watcher.newest if watcher.newest and watcher.newest.version > newest.version else newest
+        if watcher.newest is not None and watcher.newest.version > newest.version:
+            newest = watcher.newest
         self._durations.observe(newest)
         return newest
 

@@ -98,7 +98,7 @@ class LocalBlobs:
 
     def staging(self, operation_id: str, run: int) -> Path:
         """Return the folder where a run may leave files to adopt; whoever writes there creates it."""
-        return self._path(f"{operation_id}/{run}/staging").with_name(".staging")
+        return Path(f"{self._folder}/{operation_id}/{run}/.staging")
 
     async def sweep(
         self,

@@ -1,0 +1,32 @@
+"""``python -m benchmarks [name …]``: measure, print, and write benchmarks/results.json."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import accept, ping, process_child, runs
+
+ALL = {"accept": accept.measure, "runs": runs.measure, "ping": ping.measure}
+RESULTS = Path(__file__).with_name("results.json")
+
+
+def main(names: list[str]) -> None:
+    """Measure what is named, all without names."""
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        raise SystemExit(f"unknown: {', '.join(unknown)}; choose from {', '.join(ALL)}")
+    figures: dict[str, object] = {"python": platform.python_version(), "measured": time.strftime("%Y-%m-%d")}
+    for name in names or ALL:
+        print(name)
+        figures |= ALL[name]()
+    print(json.dumps(figures, indent=2))
+    if not names:
+        RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,76 @@
+"""No-op operations a second with all semantics, and how soon a client knows that one has finished."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.load import generate, request_bytes
+from benchmarks.server import pin, serving
+
+if TYPE_CHECKING:
+    from raincheck import Raincheck
+    from raincheck.core.operation import Operation
+
+OPERATIONS = 10_000
+SECONDS = 4.0
+
+
+async def in_process(rain: Raincheck, number: int) -> float:
+    """Accept and run no-ops through the service of one process; return operations a second."""
+    from raincheck.roles.service import Submission  # noqa: PLC0415 - after the settings are in the environment
+
+    async with rain.running():
+        parts = rain._gateway.parts()  # noqa: SLF001 - measured without HTTP
+        service = parts.service
+        kind = rain._registry.kinds["noop"]  # noqa: SLF001
+        wanted = asyncio.Semaphore(256)
+
+        async def one() -> Operation:
+            async with wanted:
+                operation_id = service.new_id()
+                parts.handover.give(operation_id, {})
+                with service.watch(operation_id) as watcher:
+                    submission = Submission(id=operation_id, kind=kind, owner="", input='{"v":1}')
+                    accepted = await service.submit(submission)
+                    return await service.wait_on(watcher, accepted.operation, seconds=60)
+
+        began = time.perf_counter()
+        done = await asyncio.gather(*(one() for _ in range(number)))
+        took = time.perf_counter() - began
+        assert all(operation.status == "succeeded" for operation in done)
+        return number / took
+
+
+def measure() -> dict[str, float]:
+    """Return the figures."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        os.environ["RAINCHECK_STORE"] = f"sqlite:///{folder}/bench.db"
+        from benchmarks.apps import rain  # noqa: PLC0415 - reads the settings
+
+        rate = asyncio.run(in_process(rain, OPERATIONS))
+        print(f"  in process: {rate:,.0f} no-ops a second")
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, serving(Path(folder)) as port:
+        pin(1)
+        waiting = request_bytes("POST", "/noop", headers={"Prefer": "wait=10", "Content-Length": "0"})
+        asyncio.run(generate(port, waiting, connections=64, seconds=1.0))
+        many = asyncio.run(generate(port, waiting, connections=64, seconds=SECONDS))
+        alone = asyncio.run(generate(port, waiting, connections=1, seconds=SECONDS))
+        assert set(many.statuses) | set(alone.statuses) == {200}, (many.statuses, alone.statuses)
+        print(f"  over HTTP: {many.rate:,.0f} a second; alone p50 {alone.median:.2f} ms, p99 {alone.percentile(0.99):.2f} ms")
+    return {
+        "noop_per_second_in_process": rate,
+        "noop_per_second_over_http": many.rate,
+        "submit_to_known_p50_ms": alone.median,
+        "submit_to_known_p99_ms": alone.percentile(0.99),
+    }
+
+
+def main() -> None:
+    """Print the figures."""
+    print(json.dumps(measure(), indent=2))
