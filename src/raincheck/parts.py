@@ -21,9 +21,11 @@ from raincheck.fastapi.serving import Serving
 from raincheck.logs import operation_records
 from raincheck.roles.claimer import Claimer
 from raincheck.roles.durations import Durations
+from raincheck.roles.follower import Follower
 from raincheck.roles.handover import Handover
 from raincheck.roles.heartbeat import Heartbeat
 from raincheck.roles.outcomes import OutcomeWriter
+from raincheck.roles.owner_follower import OwnerFollower
 from raincheck.roles.pruner import Pruner
 from raincheck.roles.reaper import Reaper
 from raincheck.roles.runner import Runner
@@ -119,6 +121,10 @@ class Parts:
             handover=self._handover,
             clock=now,
             max_body=self._settings.max_body,
+            follow=lambda positions, cut: Follower(
+                tail=self._tail, store=self._store, positions=positions, cut=cut
+            ),
+            follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=now(), cut=cut),
         )
         await self._tail.start()
         stack.push_async_callback(self._tail.stop)

@@ -236,6 +236,17 @@ class EventStore(Protocol):
        give the whole log.
     """
 
+    async def versions(self, operation_ids: Sequence[str]) -> dict[str, int]:
+        """Return the versions of those of the operations that exist."""
+        ...
+
+    async def changed_since(self, owner: str, moment: datetime, *, limit: int = 1000) -> list[Operation]:
+        """Return an owner's operations that are unfinished or finished since a moment, and changed since it.
+
+        Without inputs and result bytes, oldest change first.
+        """
+        ...
+
     async def events_after(
         self, cursors: Mapping[str, int], *, limit: int = 1000
     ) -> dict[str, tuple[Operation, list[Event]]]: ...

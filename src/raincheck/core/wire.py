@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from raincheck.core.events import EventType
 from raincheck.core.moments import rfc3339
 from raincheck.core.operation import Operation, Problem, Status, StoredResult
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from raincheck.core.errors import RequestProblem
+    from raincheck.core.events import Event
 
 PROBLEM_TYPE = "urn:raincheck:problem:"
 
@@ -33,6 +35,8 @@ class Links:
         return {
             "self": here,
             "result": f"{here}/result",
+            "events": f"{here}/events",
+            "websocket": f"{self.base}/ws",
             "cancel": f"{here}/cancel",
             "retry": f"{here}/retry",
         }
@@ -59,7 +63,8 @@ def resource(
 
 def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) -> bytes:
     """Return the same bytes for an operation that was just accepted, a third as dear: this is every 202."""
-    here = json.dumps(f"{links.base}/{operation.id}")[1:-1]
+    base = json.dumps(links.base)[1:-1]
+    here = f"{base}/{operation.id}"
     moment = f'"{rfc3339(operation.created_at)}"'
     rerun_of = "null" if operation.rerun_of is None else f'"{operation.rerun_of}"'
     metadata = json.dumps(dict(operation.metadata)) if operation.metadata else "{}"
@@ -70,8 +75,8 @@ def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) 
         f'"created_at": {moment}, "started_at": null, "updated_at": {moment}, "finished_at": null, '
         f'"cancel_requested_at": null, "deadline_at": {_quoted(operation.deadline_at)}, "expires_at": null, '
         f'"scheduled_for": {_quoted(operation.scheduled_for)}, "metadata": {metadata}, "rerun_of": {rerun_of}, '
-        f'"error": null, "links": {{"self": "{here}", "result": "{here}/result", "cancel": "{here}/cancel", '
-        f'"retry": "{here}/retry"}}, "result": null, "result_inline": false}}'
+        f'"error": null, "links": {{"self": "{here}", "result": "{here}/result", '
+        f'"events": "{here}/events", "websocket": "{base}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"}}, "result": null, "result_inline": false}}'
     ).encode()
 
 
@@ -137,8 +142,36 @@ def _fields(
     }
 
 
-def progress_fields(operation: Operation) -> dict[str, Any] | None:
-    """Return the progress with an estimate of the time left."""
+def event_data(event: Event, operation: Operation, links: Links) -> str:
+    """Return one event as ASCII JSON: what all events carry, then what belongs to the type.
+
+    :param operation: the record at this event or later; ``done`` shows it as the resource.
+    """
+    if event.type is EventType.DONE:
+        rest = f', "resource": {resource(operation, links=links).decode()}}}'
+    elif event.type is EventType.PROGRESS and operation.progress_version == event.version:
+        rest = f', "progress": {json.dumps(progress_fields(operation, at_its_event=True))}}}'
+    else:
+        rest = f", {event.data[1:]}" if event.data != "{}" else "}"
+    return _event_head(event.type, event.operation, event.version, event.run, rfc3339(event.time)) + rest
+
+
+def snapshot_data(operation: Operation, links: Links, *, poll_after: timedelta | None = None) -> str:
+    """Return the ``snapshot`` that a reader without a cursor gets first."""
+    shown = resource(operation, links=links, poll_after=poll_after).decode()
+    head = _event_head("snapshot", operation.id, operation.version, operation.run, rfc3339(operation.updated_at))
+    return f'{head}, "resource": {shown}}}'
+
+
+def _event_head(name: str, operation_id: str, version: int, run: int, moment: str) -> str:
+    return f'{{"type": "{name}", "operation": "{operation_id}", "version": {version}, "run": {run}, "time": "{moment}"'
+
+
+def progress_fields(operation: Operation, *, at_its_event: bool = False) -> dict[str, Any] | None:
+    """Return the progress with an estimate of the time left.
+
+    :param at_its_event: as it was when it was recorded, so that a replay equals what was seen live.
+    """
     progress = operation.progress
     if progress is None:
         return None
@@ -149,14 +182,12 @@ def progress_fields(operation: Operation) -> dict[str, Any] | None:
         "unit": progress.unit,
         "message": progress.message,
         "stage": progress.stage,
-        "eta_seconds": _eta(operation, progress.fraction),
+        "eta_seconds": None if operation.done and not at_its_event else _eta(operation, progress.fraction),
     }
 
 
 def _eta(operation: Operation, fraction: float | None) -> float | None:
-    if operation.done or not fraction or operation.run != 1 or operation.progress_at is None:
-        return None
-    if operation.started_at is None:
+    if not fraction or operation.progress_run != 1 or operation.progress_at is None or operation.started_at is None:
         return None
     passed = (operation.progress_at - operation.started_at).total_seconds()
     return round(passed / fraction * (1 - fraction), 1)

@@ -42,6 +42,8 @@ class OperationLinks(BaseModel):
 
     self: str
     result: str
+    events: str
+    websocket: str
     cancel: str
     retry: str
 

@@ -34,6 +34,7 @@ _OURS = frozenset(
         b"callback-url",
         b"callback-events",
         b"content-length",
+        b"accept",
     },
 )
 
@@ -91,6 +92,7 @@ class SubmitOptions:
     metadata: dict[str, str] | None = None
     not_before: datetime | None = None
     content_length: int | None = None
+    stream: bool = False
 
 
 def submit_options(headers: Iterable[tuple[bytes, bytes]], *, now: datetime) -> SubmitOptions:
@@ -118,6 +120,7 @@ def submit_options(headers: Iterable[tuple[bytes, bytes]], *, now: datetime) -> 
         metadata=operation_metadata(found[b"operation-metadata"]) if b"operation-metadata" in found else None,
         not_before=_not_before(found, now),
         content_length=int(length) if length.isdigit() else None,
+        stream=any("text/event-stream" in value for value in found.get(b"accept", ())),
     )
 
 

@@ -189,6 +189,36 @@ DELETE = _route(
     _ID_PARAMETER,
     status_code=204,
 )
+_CURSOR = parameter(
+    "Last-Event-ID",
+    "header",
+    "The id of the last event that the reader has; browsers send it by themselves",
+    {"type": "string"},
+)
+_STREAM = {
+    "description": "Server-Sent Events until the operation is done",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+EVENTS = _route(
+    "getOperationEvents",
+    "Follow an operation live",
+    {
+        200: _STREAM,
+        204: {"description": "Nothing follows the cursor: the operation is done. It stops an EventSource"},
+        **problems(400, 404, 410, 503),
+    },
+    _ID_PARAMETER,
+    parameter("after", "query", "The cursor, where no header can be sent", {"type": "integer", "minimum": 0}),
+    _CURSOR,
+)
+MANY_EVENTS = _route(
+    "getOperationsEvents",
+    "Follow many operations over one connection",
+    {200: _STREAM, 204: {"description": "Nothing follows the cursor"}, **problems(400, 404, 410, 503)},
+    parameter("ids", "query", "Up to 100 ids, separated by commas; none: all that the caller owns", {"type": "string"}),
+    parameter("after", "query", "The cursor, where no header can be sent", {"type": "string"}),
+    _CURSOR,
+)
 LIST = _route(
     "listOperations",
     "List operations",

@@ -16,6 +16,7 @@ from raincheck.fastapi import openapi, paging
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.negotiation import LONGEST_WAIT, applied, etag_matches, idempotency_key, parse_prefer
 from raincheck.fastapi.problems import problem_response
+from raincheck.fastapi.stream_routes import StreamRoutes
 from raincheck.fastapi.results import result_response, retry_after_seconds
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def operation_routes(
     """Return the router of all operation routes, guarded by the dependencies."""
     router = APIRouter(prefix=gateway.prefix, dependencies=list(dependencies), tags=["operations"])
     routes = _Routes(gateway, listed=owner is not None)
+    streams = StreamRoutes(gateway, listed=owner is not None)
     caller = owner_parameter(owner)
 
     def add(path: str, method: str, handler: Callable[[Request, str], Awaitable[Response]], **options: Any) -> None:
@@ -50,6 +52,8 @@ def operation_routes(
         router.add_api_route(path, endpoint, methods=[method], response_class=Response, **options)
 
     add("/operations", "GET", routes.list_operations, include_in_schema=owner is not None, **openapi.LIST)
+    add("/operations/events", "GET", streams.get_operations_events, **openapi.MANY_EVENTS)
+    add("/operations/{operation_id}/events", "GET", streams.get_operation_events, **openapi.EVENTS)
     add("/operations/{operation_id}", "GET", routes.get_operation, **openapi.STATUS)
     add("/operations/{operation_id}/result", "GET", routes.get_operation_result, **openapi.RESULT)
     add("/operations/{operation_id}/cancel", "POST", routes.cancel_operation, **openapi.CANCEL)

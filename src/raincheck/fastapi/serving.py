@@ -9,13 +9,15 @@ from raincheck.core.errors import NotStarted
 from raincheck.core.wire import Links
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from starlette.requests import Request
 
     from raincheck.ports import BlobStore
+    from raincheck.roles.follower import Follower
     from raincheck.roles.handover import Handover
+    from raincheck.roles.owner_follower import OwnerFollower
     from raincheck.roles.service import Service
 
 
@@ -28,6 +30,8 @@ class Serving:
     handover: Handover
     clock: Callable[[], datetime]
     max_body: int
+    follow: Callable[[Mapping[str, int], Callable[[], object]], Follower]
+    follow_owner: Callable[[str, Callable[[], object]], OwnerFollower]
 
 
 class Gateway:

@@ -13,6 +13,7 @@ from raincheck.core.fingerprint import fingerprint
 from raincheck.fastapi.negotiation import Preferences, SubmitOptions, applied, submit_options
 from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.results import result_response, retry_after_seconds
+from raincheck.fastapi.stream_routes import StreamRoutes
 from raincheck.ports import Accepted, Replayed
 from raincheck.roles.service import Submission
 
@@ -47,6 +48,7 @@ class Submitter:
         self._kind = kind
         self._capture = capture
         self._wait = kind.wait.total_seconds()
+        self._streams = StreamRoutes(gateway, listed=False)
 
     async def accept(
         self,
@@ -71,23 +73,28 @@ class Submitter:
     async def _accept(self, request: Request, values: Mapping[str, Any], owner: str) -> Response:
         parts = self._gateway.parts()
         options = submit_options(request.scope["headers"], now=parts.clock())
+        if options.stream:
+            # A reader that reconnects repeats its request: that attaches, and never creates.
+            attached = await self._streams.attached(request, owner)
+            if attached is not None:
+                return attached
         if options.content_length is not None:
             _check_size(options.content_length, parts)
         await parts.service.check_room()
         operation_id = parts.service.new_id()
-        seconds = self._seconds_to_wait(options.preferences)
+        seconds = 0.0 if options.stream else self._seconds_to_wait(options.preferences)
         captured = await self._store_input(request, values, parts, operation_id)
         _check_size(len(captured.content.body), parts)
         if not seconds:
             submitted = await self._submit(parts, operation_id, captured, options, owner)
             if isinstance(submitted, Replayed):
                 return await self._attach(request, parts, submitted.operation, options)
-            return self._accepted(request, parts, submitted.operation, options.preferences)
+            return self._accepted(request, parts, submitted.operation, options)
         with parts.service.watch(operation_id) as watcher:
             submitted = await self._submit(parts, operation_id, captured, options, owner)
             if isinstance(submitted, Accepted):
                 operation = await parts.service.wait_on(watcher, submitted.operation, seconds=seconds)
-                return await self._answer(request, parts, operation, options.preferences)
+                return await self._answer(request, parts, operation, options)
         return await self._attach(request, parts, submitted.operation, options)
 
     async def _store_input(
@@ -153,12 +160,13 @@ class Submitter:
 
     async def _attach(self, request: Request, parts: Serving, operation: Operation, options: SubmitOptions) -> Response:
         """Answer a repeated request with its operation; only this request's own preference waits."""
-        if options.preferences.wait:
-            operation = await parts.service.wait(operation.id, owner=operation.owner, seconds=options.preferences.wait)
-            answer = await self._answer(request, parts, operation, options.preferences)
+        wait = options.preferences.wait
+        if wait and not options.stream:
+            operation = await parts.service.wait(operation.id, owner=operation.owner, seconds=wait)
+            answer = await self._answer(request, parts, operation, options)
         else:
-            answer = self._accepted(request, parts, operation, options.preferences)
-        answer.headers["Idempotency-Replayed"] = "true"
+            answer = self._accepted(request, parts, operation, options)
+        answer.raw_headers.append((b"idempotency-replayed", b"true"))
         return answer
 
     async def _answer(
@@ -166,13 +174,13 @@ class Submitter:
         request: Request,
         parts: Serving,
         operation: Operation,
-        preferences: Preferences,
+        options: SubmitOptions,
     ) -> Response:
         if not operation.done:
-            return self._accepted(request, parts, operation, preferences)
+            return self._accepted(request, parts, operation, options)
         answer = await result_response(operation, request=request, blobs=parts.blobs)
         answer.headers["Vary"] = "Prefer"
-        preference = applied(preferences, waited=True, asynchronous=False)
+        preference = applied(options.preferences, waited=True, asynchronous=False)
         if preference is not None:
             answer.headers["Preference-Applied"] = preference
         return answer
@@ -182,7 +190,7 @@ class Submitter:
         request: Request,
         parts: Serving,
         operation: Operation,
-        preferences: Preferences,
+        options: SubmitOptions,
     ) -> Response:
         advice = parts.service.poll_after(operation)
         links = self._gateway.links(request)
@@ -193,6 +201,9 @@ class Submitter:
             (b"retry-after", b"%d" % retry_after_seconds(advice)),
             *_ALWAYS,
         ]
+        preferences = options.preferences
+        if options.stream:
+            return self._streams.submitted(request, operation, headers[:2])
         preference = applied(preferences, waited=preferences.wait is not None, asynchronous=True)
         if preference is not None:
             headers.append((b"preference-applied", preference.encode("latin-1")))

@@ -11,10 +11,13 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import StoreUnavailable
+from raincheck.roles.feed import Feed, Portion, push_in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
+    from raincheck.core.events import Event
     from raincheck.core.operation import Operation
     from raincheck.core.transitions import Change
     from raincheck.ports import EventStore
@@ -61,6 +64,10 @@ class Tail:
     def __init__(self, *, store: EventStore) -> None:
         self._store = store
         self._watchers: dict[str, set[Watcher]] = {}
+        self._feeds: dict[str, set[Feed]] = {}
+        self._seen: dict[str, int] = {}
+        self._owner_feeds: dict[str, set[Feed]] = {}
+        self._owners_seen: dict[str, datetime] = {}
         self._noticed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.draining = False
@@ -82,6 +89,35 @@ class Tail:
         for watchers in self._watchers.values():
             for watcher in watchers:
                 watcher.wake()
+        for feeds in (*self._feeds.values(), *self._owner_feeds.values()):
+            for feed in feeds:
+                feed.wake()
+
+    @contextlib.contextmanager
+    def follow(self, operation_ids: Iterable[str], feed: Feed) -> Iterator[None]:
+        """Feed a reader with all that is added to some logs; register first, then read what is there."""
+        ids = list(operation_ids)
+        for operation_id in ids:
+            self._feeds.setdefault(operation_id, set()).add(feed)
+        try:
+            yield
+        finally:
+            for operation_id in ids:
+                _discard(self._feeds, operation_id, feed)
+                if operation_id not in self._feeds:
+                    self._seen.pop(operation_id, None)
+
+    @contextlib.contextmanager
+    def follow_owner(self, owner: str, feed: Feed, *, now: datetime) -> Iterator[None]:
+        """Feed a reader with the changes of all that an owner has."""
+        self._owners_seen.setdefault(owner, now)
+        self._owner_feeds.setdefault(owner, set()).add(feed)
+        try:
+            yield
+        finally:
+            _discard(self._owner_feeds, owner, feed)
+            if owner not in self._owner_feeds:
+                self._owners_seen.pop(owner, None)
 
     @contextlib.contextmanager
     def watch(self, operation_id: str) -> Iterator[Watcher]:
@@ -98,34 +134,90 @@ class Tail:
 
     def committed(self, changes: Sequence[Change]) -> None:
         """Pass on what this process wrote."""
-        if not self._watchers:
+        if not (self._watchers or self._feeds or self._owner_feeds):
             return
         for change in changes:
-            for watcher in self._watchers.get(change.operation.id, ()):
-                watcher.advance(change.operation)
+            operation = change.operation
+            for watcher in self._watchers.get(operation.id, ()):
+                watcher.advance(operation)
+            feeds = self._feeds.get(operation.id)
+            owned = self._owner_feeds.get(operation.owner)
+            if not feeds and not owned:
+                continue
+            portion = Portion.of(change)
+            if feeds:
+                self._seen[operation.id] = operation.version
+                push_in_turns(feeds, portion)
+            if owned:
+                push_in_turns(owned, portion)
 
     def notice(self) -> None:
         """Another process has written something."""
         self._noticed.set()
 
+    def saw(self, operation: Operation) -> None:
+        """Learn how far the readers of a log have read by themselves."""
+        if operation.id in self._feeds:
+            self._seen.setdefault(operation.id, operation.version)
+
     async def run_once(self) -> None:
-        """Read all watched operations once."""
-        if not self._watchers:
-            return
-        cursors = {
+        """Look once for what other processes wrote: one query for all, then the events of what has changed."""
+        watched = {
             operation_id: max((watcher.newest.version for watcher in watchers if watcher.newest), default=0)
             for operation_id, watchers in self._watchers.items()
         }
-        found = await self._store.events_after(cursors)
-        for operation_id, (operation, _) in found.items():
+        known = {operation_id: self._seen.get(operation_id, 0) for operation_id in self._feeds}
+        wanted = {**known, **{each: min(version, known.get(each, version)) for each, version in watched.items()}}
+        if wanted:
+            versions = await self._store.versions(list(wanted))
+            cursors = {each: after for each, after in wanted.items() if versions.get(each, 0) > after}
+            if cursors:
+                self._pass_on(await self._store.events_after(cursors))
+        for owner, since in list(self._owners_seen.items()):
+            await self._pass_on_owned(owner, since)
+
+    def _pass_on(self, found: dict[str, tuple[Operation, list[Event]]]) -> None:
+        for operation_id, (operation, events) in found.items():
             for watcher in self._watchers.get(operation_id, ()):
                 watcher.advance(operation)
+            feeds = self._feeds.get(operation_id)
+            seen = self._seen.get(operation_id)
+            if not feeds or operation.version == seen:
+                continue
+            # After a first look, and when the limit cut the log, the readers are only told: they ask the store.
+            whole = seen is not None and bool(events) and events[-1].version == operation.version
+            self._seen[operation_id] = operation.version
+            portion = (
+                Portion(operation, seen or 0, [event for event in events if event.version > (seen or 0)])
+                if whole
+                else Portion(operation, operation.version, [])
+            )
+            push_in_turns(feeds, portion)
+
+    async def _pass_on_owned(self, owner: str, since: datetime) -> None:
+        changed = await self._store.changed_since(owner, since)
+        for operation in changed:
+            newest = max(operation.updated_at, self._owners_seen.get(owner, since))
+            if owner in self._owners_seen:
+                self._owners_seen[owner] = newest
+            portion = Portion(operation, operation.version, [])
+            push_in_turns(self._owner_feeds.get(owner, ()), portion)
 
     async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POLL):
                     await self._noticed.wait()
             self._noticed.clear()
+            began = loop.time()
             with contextlib.suppress(StoreUnavailable):
                 await self.run_once()
+            # Many notices and many readers: looking takes a tenth of the time at most.
+            await asyncio.sleep(min(_POLL, 9 * (loop.time() - began)))
+
+
+def _discard(feeds: dict[str, set[Feed]], key: str, feed: Feed) -> None:
+    feeds[key].discard(feed)
+    if not feeds[key]:
+        del feeds[key]

@@ -195,6 +195,17 @@ class MemoryStore:
         with self._lock:
             return sum(1 for _ in islice(self._queued(), limit))
 
+    async def versions(self, operation_ids: Sequence[str]) -> dict[str, int]:
+        """Return the versions of those of the operations that exist."""
+        with self._lock:
+            return {each: self._operations[each].version for each in operation_ids if each in self._operations}
+
+    async def changed_since(self, owner: str, moment: datetime, *, limit: int = 1000) -> list[Operation]:
+        """Return what of an owner has changed since a moment, oldest change first."""
+        with self._lock:
+            found = [each for each in self._operations.values() if each.owner == owner and each.updated_at >= moment]
+        return sorted(found, key=lambda each: each.updated_at)[:limit]
+
     async def events_after(
         self, cursors: Mapping[str, int], *, limit: int = 1000
     ) -> dict[str, tuple[Operation, list[Event]]]:

@@ -30,6 +30,13 @@ _DEADLINES = (
     "SELECT id FROM operations WHERE deadline_at IS NOT NULL AND status IN ('queued', 'running') "
     "AND deadline_at <= ? ORDER BY deadline_at LIMIT ?"
 )
+# Each branch has an index of its own: what waits, what is held, what has finished lately.
+_CHANGED_IN = f"SELECT {LIGHT_COLUMNS} FROM operations WHERE owner = :owner AND updated_at >= :since"  # noqa: S608
+_CHANGED = (
+    f"SELECT * FROM ({_CHANGED_IN} AND status = 'queued' "
+    f"UNION ALL {_CHANGED_IN} AND status IN ('running', 'cancelling') "
+    f"UNION ALL {_CHANGED_IN} AND finished_at IS NOT NULL AND finished_at >= :since) ORDER BY 14 LIMIT :limit"
+)
 _EVENTS = (
     "SELECT operation, version, run, type, time, data FROM events WHERE operation = ? AND version > ? "
     "ORDER BY version LIMIT ?"
@@ -112,6 +119,24 @@ def queue_depth(connection: sqlite3.Connection, limit: int) -> int:
     """Count the queued operations, up to the limit."""
     query = "SELECT count(*) FROM (SELECT 1 FROM operations WHERE status = 'queued' LIMIT ?)"
     return int(connection.execute(query, (limit,)).fetchone()[0])
+
+
+def versions(connection: sqlite3.Connection, operation_ids: Sequence[str]) -> dict[str, int]:
+    """Return the versions of those of the operations that exist."""
+    query = "SELECT id, version FROM operations WHERE id IN (SELECT value FROM json_each(?))"
+    return dict(connection.execute(query, (json.dumps(list(operation_ids)),)).fetchall())
+
+
+def changed_since(
+    connection: sqlite3.Connection,
+    owner: str,
+    moment: datetime,
+    limit: int,
+) -> list[Operation]:
+    """Return an owner's operations that changed since a moment, oldest change first."""
+    since = milliseconds(moment)
+    rows = connection.execute(_CHANGED, {"owner": owner, "since": since, "limit": limit})
+    return [operation_from(row) for row in rows]
 
 
 def events_after(

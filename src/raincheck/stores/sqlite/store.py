@@ -204,6 +204,14 @@ class SqliteStore:
         """Count queued operations up to the limit."""
         return await self._read(lambda connection: reading.queue_depth(connection, limit))
 
+    async def versions(self, operation_ids: Sequence[str]) -> dict[str, int]:
+        """Return the versions of those of the operations that exist."""
+        return await self._read(lambda connection: reading.versions(connection, operation_ids))
+
+    async def changed_since(self, owner: str, moment: datetime, *, limit: int = 1000) -> list[Operation]:
+        """Return what of an owner has changed since a moment, oldest change first."""
+        return await self._read(lambda connection: reading.changed_since(connection, owner, moment, limit))
+
     async def events_after(
         self,
         cursors: Mapping[str, int],

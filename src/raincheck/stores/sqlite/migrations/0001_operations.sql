@@ -45,6 +45,7 @@ CREATE INDEX operations_held ON operations (worker, lease_until) WHERE status IN
 CREATE INDEX operations_deadline ON operations (deadline_at)
     WHERE deadline_at IS NOT NULL AND status IN ('queued', 'running');
 CREATE INDEX operations_expiry ON operations (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX operations_finished ON operations (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX operations_owner ON operations (owner, id) WHERE owner <> '';
 CREATE UNIQUE INDEX operations_idempotency ON operations (owner, kind, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
@@ -71,3 +72,13 @@ CREATE TABLE tombstones (
 CREATE INDEX tombstones_until ON tombstones (until);
 CREATE INDEX tombstones_idempotency ON tombstones (owner, kind, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE tickets (
+    digest    TEXT PRIMARY KEY NOT NULL,
+    operation TEXT NOT NULL,
+    owner     TEXT NOT NULL,
+    used      INTEGER NOT NULL,
+    until     INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX tickets_until ON tickets (until);
