@@ -119,11 +119,11 @@ class Parts:
             service=self._service,
             blobs=self._blobs,
             handover=self._handover,
+            tickets=self._store,
             clock=now,
             max_body=self._settings.max_body,
-            follow=lambda positions, cut: Follower(
-                tail=self._tail, store=self._store, positions=positions, cut=cut
-            ),
+            follow=lambda positions, cut: Follower(tail=self._tail, store=self._store, positions=positions, cut=cut),
+            when_draining=self._tail.when_draining,
             follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=now(), cut=cut),
         )
         await self._tail.start()

@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-
 if TYPE_CHECKING:
-    from raincheck.core.operation import Operation
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
     from contextlib import AsyncExitStack
     from datetime import datetime, timedelta
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
     from raincheck.context import OperationContext
     from raincheck.core.events import Event
-    from raincheck.core.operation import Problem, Status
+    from raincheck.core.operation import Operation, Problem, Status
     from raincheck.core.outcome import Outcome, Returned
     from raincheck.core.retry import Retry
     from raincheck.core.transitions import Change
@@ -250,6 +248,28 @@ class EventStore(Protocol):
     async def events_after(
         self, cursors: Mapping[str, int], *, limit: int = 1000
     ) -> dict[str, tuple[Operation, list[Event]]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Lets its bearer read one operation's events; kept by digest."""
+
+    digest: str
+    operation: str
+    owner: str
+    until: datetime
+
+
+class TicketStore(Protocol):
+    """Tickets of event streams, known to every process.
+
+    1. ``use`` gives the operation and owner of a ticket that has not run out, marks it used and sets its new end;
+       one that was used before counts only when resuming. Two first uses at once: one of them gets None.
+    """
+
+    async def issue(self, ticket: Ticket, *, now: datetime) -> None: ...
+
+    async def use(self, digest: str, *, resuming: bool, now: datetime, until: datetime) -> tuple[str, str] | None: ...
 
 
 class BlobStore(Protocol):

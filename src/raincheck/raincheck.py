@@ -84,8 +84,14 @@ class Raincheck:
             msg = "This Raincheck is installed already. Make one Raincheck an application, and install it once."
             raise ConfigurationError(msg)
         self._app = app
-        routes = operation_routes(self._gateway, owner=self._owner, dependencies=self._dependencies)
-        app.include_router(routes)
+        routes = operation_routes(
+            self._gateway,
+            owner=self._owner,
+            dependencies=self._dependencies,
+            allowed_origins=self.settings.allowed_origin_list,
+        )
+        for router in routes:
+            app.include_router(router)
         outer = app.router.lifespan_context
 
         @contextlib.asynccontextmanager

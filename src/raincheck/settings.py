@@ -41,7 +41,13 @@ class Settings(BaseSettings):
     max_queued: int = Field(100_000, ge=1, description="operations that may wait; more get 429")
     max_body: Size = Field(100 << 20, description="largest request body; more gets 413")
     max_result: Size = Field(64 << 20, description="largest result; more fails with result-too-large")
+    allowed_origins: str = Field("", description="origins of pages that may open a WebSocket, separated by commas")
     handover: int = Field(1000, ge=0, description="validated inputs kept in memory for a first run in this process")
+
+    @property
+    def allowed_origin_list(self) -> tuple[str, ...]:
+        """The origins beside the server's own that may open a WebSocket."""
+        return tuple(origin.strip() for origin in self.allowed_origins.split(",") if origin.strip())
 
     @property
     def queue_names(self) -> tuple[str, ...] | None:

@@ -58,6 +58,14 @@ class CallbacksDisabled(RequestProblem):
     title = "This application accepts no callback URLs"
 
 
+class TicketRefused(RequestProblem):
+    """A ticket that does not let its bearer in."""
+
+    code = "ticket-refused"
+    status = 401
+    title = "The ticket was refused"
+
+
 class OperationNotFound(RequestProblem):
     """Unknown, malformed, and another owner's ids: one and the same answer."""
 

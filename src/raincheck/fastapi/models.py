@@ -95,6 +95,14 @@ class OperationPage(BaseModel):
     next_page_token: str | None
 
 
+class OperationTicket(BaseModel):
+    """Lets its bearer follow one operation."""
+
+    ticket: str
+    events: str = Field(description="where to open the EventSource")
+    expires_at: datetime = Field(description="the first use must come before")
+
+
 class HTTPValidationProblem(BaseModel):
     """What FastAPI answers to input that does not validate."""
 

@@ -23,6 +23,7 @@ EXPOSED_HEADERS = (
 
 _DESCRIPTIONS = {
     400: "A header or parameter is malformed",
+    401: "The ticket was refused",
     404: "There is no such operation",
     409: "The operation's status does not allow this",
     410: "The operation was deleted or has expired",
@@ -205,11 +206,22 @@ EVENTS = _route(
     {
         200: _STREAM,
         204: {"description": "Nothing follows the cursor: the operation is done. It stops an EventSource"},
-        **problems(400, 404, 410, 503),
+        **problems(400, 401, 404, 410, 503),
     },
     _ID_PARAMETER,
     parameter("after", "query", "The cursor, where no header can be sent", {"type": "integer", "minimum": 0}),
+    parameter("ticket", "query", "Takes the place of other authorisation", {"type": "string"}),
     _CURSOR,
+)
+TICKET = _route(
+    "createOperationTicket",
+    "Get a ticket for a browser's EventSource",
+    {
+        201: {"model": OperationTicket, "description": "First use within 60 seconds, afterwards only to resume"},
+        **problems(404, 410, 503, 507),
+    },
+    _ID_PARAMETER,
+    status_code=201,
 )
 MANY_EVENTS = _route(
     "getOperationsEvents",

@@ -14,10 +14,13 @@ from raincheck.core.errors import ListDisabled, MalformedRequest, OperationFinis
 from raincheck.core.operation import Operation, Status
 from raincheck.fastapi import openapi, paging
 from raincheck.fastapi.access import owner_parameter
+from raincheck.fastapi.authorisation import Authorisation
 from raincheck.fastapi.negotiation import LONGEST_WAIT, applied, etag_matches, idempotency_key, parse_prefer
 from raincheck.fastapi.problems import problem_response
-from raincheck.fastapi.stream_routes import StreamRoutes
 from raincheck.fastapi.results import result_response, retry_after_seconds
+from raincheck.fastapi.stream_routes import StreamRoutes
+from raincheck.fastapi.tickets import TicketRoutes
+from raincheck.fastapi.websocket import socket_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,12 +35,15 @@ def operation_routes(
     *,
     owner: Callable[..., Any] | None,
     dependencies: Sequence[Any],
-) -> APIRouter:
-    """Return the router of all operation routes, guarded by the dependencies."""
+    allowed_origins: Sequence[str] = (),
+) -> list[APIRouter]:
+    """Return the routers of all operation routes, guarded by the dependencies."""
     router = APIRouter(prefix=gateway.prefix, dependencies=list(dependencies), tags=["operations"])
     routes = _Routes(gateway, listed=owner is not None)
-    streams = StreamRoutes(gateway, listed=owner is not None)
     caller = owner_parameter(owner)
+    authorisation = Authorisation(owner=caller, guards=dependencies)
+    streams = StreamRoutes(gateway, authorisation=authorisation, listed=owner is not None)
+    tickets = TicketRoutes(gateway)
 
     def add(path: str, method: str, handler: Callable[[Request, str], Awaitable[Response]], **options: Any) -> None:
         async def endpoint(request: Request, raincheck_owner: caller) -> Response:  # type: ignore[valid-type]
@@ -53,12 +59,35 @@ def operation_routes(
 
     add("/operations", "GET", routes.list_operations, include_in_schema=owner is not None, **openapi.LIST)
     add("/operations/events", "GET", streams.get_operations_events, **openapi.MANY_EVENTS)
-    add("/operations/{operation_id}/events", "GET", streams.get_operation_events, **openapi.EVENTS)
+    add("/operations/{operation_id}/tickets", "POST", tickets.create_operation_ticket, **openapi.TICKET)
     add("/operations/{operation_id}", "GET", routes.get_operation, **openapi.STATUS)
     add("/operations/{operation_id}/result", "GET", routes.get_operation_result, **openapi.RESULT)
     add("/operations/{operation_id}/cancel", "POST", routes.cancel_operation, **openapi.CANCEL)
     add("/operations/{operation_id}/retry", "POST", routes.retry_operation, **openapi.RETRY)
     add("/operations/{operation_id}", "DELETE", routes.delete_operation, **openapi.DELETE)
+    return [router, _unguarded(gateway, streams, authorisation, allowed_origins)]
+
+
+def _unguarded(
+    gateway: Gateway,
+    streams: StreamRoutes,
+    authorisation: Authorisation,
+    allowed_origins: Sequence[str],
+) -> APIRouter:
+    """Return the routes that run the guards by themselves: a ticket, or a first message, may take the header's place."""
+    router = APIRouter(prefix=gateway.prefix, tags=["operations"])
+
+    async def get_operation_events(request: Request) -> Response:
+        try:
+            return await streams.get_operation_events(request)
+        except RequestProblem as problem:
+            return problem_response(problem)
+
+    get_operation_events.__annotations__ = {"request": Request, "return": Response}
+    options = {"methods": ["GET"], "response_class": Response, **openapi.EVENTS}
+    router.add_api_route("/operations/{operation_id}/events", get_operation_events, **options)
+    endpoint = socket_endpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
+    router.add_websocket_route(f"{gateway.prefix}/operations/ws", endpoint)
     return router
 
 

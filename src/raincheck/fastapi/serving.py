@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from raincheck.ports import BlobStore
+    from raincheck.ports import BlobStore, TicketStore
     from raincheck.roles.follower import Follower
     from raincheck.roles.handover import Handover
     from raincheck.roles.owner_follower import OwnerFollower
@@ -28,9 +28,11 @@ class Serving:
     service: Service
     blobs: BlobStore
     handover: Handover
+    tickets: TicketStore
     clock: Callable[[], datetime]
     max_body: int
     follow: Callable[[Mapping[str, int], Callable[[], object]], Follower]
+    when_draining: Callable[[Callable[[], None]], Callable[[], None]]
     follow_owner: Callable[[str, Callable[[], object]], OwnerFollower]
 
 

@@ -12,7 +12,7 @@ from raincheck.core import wire
 from raincheck.fastapi.frames import PING, events_with_data, frame, retry_line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from datetime import timedelta
 
     from starlette.types import Receive, Scope, Send
@@ -61,6 +61,8 @@ class EventStream(Response):
     :param snapshots: records shown first, to a reader that gave no cursor.
     :param cursor: writes the id of each frame.
     :param headers: beside those that every stream has.
+
+    ``closed`` is awaited when the stream has ended, however it ended.
     """
 
     def __init__(
@@ -82,11 +84,12 @@ class EventStream(Response):
         self._cursor = cursor
         self._snapshots = snapshots
         self._poll_after = poll_after
+        self.closed: Callable[[], Awaitable[None]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream; a reader that goes away or does not keep up ends it, and resumes from its cursor."""
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - an ASGI application runs in a task
+        assert task is not None
         cut_off = False
 
         def cut() -> None:
@@ -107,6 +110,8 @@ class EventStream(Response):
                 raise
         finally:
             watching.cancel()
+            if self.closed is not None:
+                await asyncio.shield(asyncio.ensure_future(self.closed()))
 
     async def _send_all(self, follower: Source, watching: asyncio.Task[None], send: Send) -> None:
         first = retry_line(random.randint(_RETRY * 3 // 4, _RETRY * 5 // 4))  # noqa: S311 - spreads reconnects

@@ -13,7 +13,7 @@ from raincheck.core.fingerprint import fingerprint
 from raincheck.fastapi.negotiation import Preferences, SubmitOptions, applied, submit_options
 from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.results import result_response, retry_after_seconds
-from raincheck.fastapi.stream_routes import StreamRoutes
+from raincheck.fastapi.stream_making import Streams
 from raincheck.ports import Accepted, Replayed
 from raincheck.roles.service import Submission
 
@@ -48,7 +48,7 @@ class Submitter:
         self._kind = kind
         self._capture = capture
         self._wait = kind.wait.total_seconds()
-        self._streams = StreamRoutes(gateway, listed=False)
+        self._streams = Streams(gateway)
 
     async def accept(
         self,

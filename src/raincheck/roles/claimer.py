@@ -12,9 +12,8 @@ from raincheck.core.operation import Operation, Status
 from raincheck.ports import Claim
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from raincheck.core.transitions import Change
     from raincheck.ports import Executor, Kind, OperationStore

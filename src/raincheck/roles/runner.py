@@ -21,7 +21,6 @@ from raincheck.ports import Lease
 from raincheck.roles.journal import Journal
 
 if TYPE_CHECKING:
-    from raincheck.roles.outcomes import OutcomeWriter
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from raincheck.core.transitions import Change
     from raincheck.ports import BlobStore, Executor, Kind, OperationStore, Renewal
     from raincheck.roles.handover import Handover
+    from raincheck.roles.outcomes import OutcomeWriter
 
 logger = logging.getLogger("raincheck.run")
 

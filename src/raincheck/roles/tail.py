@@ -14,7 +14,7 @@ from raincheck.core.errors import StoreUnavailable
 from raincheck.roles.feed import Feed, Portion, push_in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from raincheck.core.events import Event
@@ -68,6 +68,7 @@ class Tail:
         self._seen: dict[str, int] = {}
         self._owner_feeds: dict[str, set[Feed]] = {}
         self._owners_seen: dict[str, datetime] = {}
+        self._at_drain: set[Callable[[], None]] = set()
         self._noticed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.draining = False
@@ -92,6 +93,15 @@ class Tail:
         for feeds in (*self._feeds.values(), *self._owner_feeds.values()):
             for feed in feeds:
                 feed.wake()
+        for callback in list(self._at_drain):
+            callback()
+
+    def when_draining(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back when the process drains, at once if it does already; return what takes the wish back."""
+        if self.draining:
+            callback()
+        self._at_drain.add(callback)
+        return lambda: self._at_drain.discard(callback)
 
     @contextlib.contextmanager
     def follow(self, operation_ids: Iterable[str], feed: Feed) -> Iterator[None]:

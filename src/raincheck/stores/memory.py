@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from raincheck.ports import Ticket
+
 logger = logging.getLogger("raincheck.store")
 
 TOMBSTONES_KEPT = timedelta(days=7)
@@ -49,6 +51,7 @@ class MemoryStore:
         self._events: dict[str, list[Event]] = {}
         self._keys: dict[tuple[str, str, str], str] = {}
         self._graves: dict[str, _Grave] = {}
+        self._tickets: dict[str, tuple[Ticket, bool]] = {}
         self._unpublished: list[Change] = []
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -194,6 +197,21 @@ class MemoryStore:
         """Return the number of queued operations, counting to the limit at most."""
         with self._lock:
             return sum(1 for _ in islice(self._queued(), limit))
+
+    async def issue(self, ticket: Ticket, *, now: datetime) -> None:
+        """Keep a ticket, and forget those that have run out."""
+        with self._lock:
+            self._tickets = {each: kept for each, kept in self._tickets.items() if kept[0].until > now}
+            self._tickets[ticket.digest] = (ticket, False)
+
+    async def use(self, digest: str, *, resuming: bool, now: datetime, until: datetime) -> tuple[str, str] | None:
+        """Use a ticket; return its operation and owner."""
+        with self._lock:
+            ticket, used = self._tickets.get(digest, (None, False))
+            if ticket is None or ticket.until <= now or (used and not resuming):
+                return None
+            self._tickets[digest] = (replace(ticket, until=until), True)
+            return ticket.operation, ticket.owner
 
     async def versions(self, operation_ids: Sequence[str]) -> dict[str, int]:
         """Return the versions of those of the operations that exist."""

@@ -13,7 +13,7 @@ from raincheck.core.errors import StorageFull
 from raincheck.core.moments import milliseconds
 from raincheck.core.transitions import Change
 from raincheck.ports import Accepted, KeyConflict, Lease, Overdue, Renewal, Replayed, Submitted, Tombstone
-from raincheck.stores.sqlite import reading, retention
+from raincheck.stores.sqlite import reading, retention, tickets
 from raincheck.stores.sqlite.opening import connect, migrate, prepare_file
 from raincheck.stores.sqlite.queries import statement
 from raincheck.stores.sqlite.reader import Readers
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
-    from raincheck.ports import Claim, ListQuery
+    from raincheck.ports import Claim, ListQuery, Ticket
 
 T = TypeVar("T")
 
@@ -166,6 +166,17 @@ class SqliteStore:
         """Replace expired operations by tombstones and forget old tombstones."""
         gone: list[str] = await self._write(Unit(lambda connection: retention.prune(connection, now, limit)))
         return gone
+
+    async def issue(self, ticket: Ticket, *, now: datetime) -> None:
+        """Keep a ticket."""
+        await self._write(Unit(lambda connection: tickets.issue(connection, ticket, now)))
+
+    async def use(self, digest: str, *, resuming: bool, now: datetime, until: datetime) -> tuple[str, str] | None:
+        """Use a ticket; return its operation and owner."""
+        found: tuple[str, str] | None = await self._write(
+            Unit(lambda connection: tickets.use(connection, digest, resuming=resuming, now=now, until=until)),
+        )
+        return found
 
     async def _write(self, unit: Unit) -> Any:
         try:

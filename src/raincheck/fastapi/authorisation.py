@@ -1,0 +1,91 @@
+"""Running the guards and the owner rule without an HTTP request of their own, for WebSockets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, HTTPException
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+
+    from starlette.websockets import WebSocket
+
+_FOUND = "raincheck.owner"
+_HANDSHAKE = frozenset({b"upgrade", b"connection", b"authorization", b"content-length", b"content-type"})
+
+
+class Authorisation:
+    """Resolves the owner of a connection as a GET request with its headers would.
+
+    :param owner: annotation of the owner parameter, see ``access.owner_parameter``.
+    :param guards: the dependencies that guard all operation routes.
+    """
+
+    def __init__(self, *, owner: Any, guards: Sequence[Any]) -> None:
+        async def endpoint(request: Request, raincheck_owner: str) -> Response:
+            request.scope[_FOUND] = raincheck_owner
+            return Response()
+
+        endpoint.__annotations__ = {"request": Request, "raincheck_owner": owner, "return": Response}
+        self._router = APIRouter()
+        self._router.add_api_route("/", endpoint, dependencies=list(guards), response_model=None)
+        self._run = AsyncExitStackMiddleware(self._router)
+
+    async def owner_of(self, websocket: WebSocket, authorization: str | None) -> str | None:
+        """Return the owner, or None where a guard or the owner rule refuses.
+
+        :param authorization: what the client sent in ``connection_init``, in place of the header.
+        """
+        headers = [pair for pair in websocket.scope["headers"] if not _of_handshake(pair[0], authorization)]
+        if authorization is not None:
+            headers.append((b"authorization", authorization.encode("latin-1", "replace")))
+        try:
+            return await self._resolve(websocket, headers)
+        except (HTTPException, RequestValidationError):
+            return None
+
+    async def owner_of_request(self, request: Request) -> str:
+        """Return the owner of a request to a route that has no guards of its own.
+
+        :raises HTTPException: a guard or the owner rule refuses; the application's own handlers render it.
+        """
+        return await self._resolve(request, request.scope["headers"])
+
+    async def _resolve(self, connection: HTTPConnection, headers: list[tuple[bytes, bytes]]) -> str:
+        self._router.dependency_overrides_provider = connection.scope.get("app")
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": "/",
+            "raw_path": b"/",
+            "root_path": "",
+            "scheme": "https" if connection.scope.get("scheme") in {"wss", "https"} else "http",
+            "query_string": connection.scope["query_string"],
+            "headers": headers,
+            "client": connection.scope.get("client"),
+            "server": connection.scope.get("server"),
+            "state": connection.scope.get("state", {}),
+            "app": connection.scope.get("app"),
+        }
+        await self._run(scope, _nothing, _ignore)
+        found: str = scope[_FOUND]
+        return found
+
+
+def _of_handshake(name: bytes, authorization: str | None) -> bool:
+    if name == b"authorization":
+        return authorization is not None
+    return name in _HANDSHAKE or name.startswith(b"sec-websocket-")
+
+
+async def _nothing() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _ignore(message: MutableMapping[str, Any]) -> None:
+    """Drop the response; whether there is an owner is what counts."""

@@ -1,0 +1,235 @@
+"""The WebSocket: many operations over one connection, by the same events, cursors and rules as the other channels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from raincheck.core import wire
+from raincheck.core.errors import RequestProblem
+from raincheck.fastapi.cursors import refuse_future
+from raincheck.fastapi.frames import events_with_data
+from raincheck.fastapi.socket_messages import Cancel, Close, Closing, Init, Ping, Subscribe, Unsubscribe, read_message
+from raincheck.fastapi.streams import LONGEST_STREAM
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from raincheck.core.operation import Operation
+    from raincheck.core.wire import Links
+    from raincheck.fastapi.authorisation import Authorisation
+    from raincheck.fastapi.serving import Gateway, Serving
+
+SUBPROTOCOL = "raincheck.v1"
+_INIT_WITHIN = 3.0
+_MOST_SUBSCRIPTIONS = 100
+_CLOSE_WITHIN = 1.0
+
+
+def socket_endpoint(
+    gateway: Gateway,
+    *,
+    authorisation: Authorisation,
+    allowed_origins: Sequence[str],
+) -> Callable[[WebSocket], Awaitable[None]]:
+    """Return the endpoint of ``/operations/ws``."""
+
+    async def endpoint(websocket: WebSocket) -> None:
+        if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
+            await websocket.accept()
+            await websocket.close(Close.SUBPROTOCOL, f"the subprotocol is {SUBPROTOCOL}")
+            return
+        await websocket.accept(SUBPROTOCOL)
+        try:
+            if not _from_here(websocket, allowed_origins):
+                raise Closing(Close.ORIGIN, "this origin is not allowed")
+            owner = await _introduced(websocket, authorisation)
+            base = f"{websocket.scope.get('root_path', '')}{gateway.prefix}/operations"
+            await _Connection(websocket, gateway.parts(), owner=owner, links=wire.Links(base)).serve()
+        except Closing as closing:
+            await _close(websocket, closing)
+        except WebSocketDisconnect:
+            return
+
+    return endpoint
+
+
+async def _introduced(websocket: WebSocket, authorisation: Authorisation) -> str:
+    """Wait for the first message and return the owner that it proves."""
+    try:
+        async with asyncio.timeout(_INIT_WITHIN):
+            message = read_message(await _received(websocket))
+    except TimeoutError:
+        raise Closing(Close.NOT_AUTHORISED, "no connection_init came within three seconds") from None
+    if not isinstance(message, Init):
+        raise Closing(Close.NOT_AUTHORISED, "the first message must be connection_init")
+    owner = await authorisation.owner_of(websocket, message.authorization)
+    if owner is None:
+        raise Closing(Close.NOT_AUTHORISED, "the authorization was refused")
+    await websocket.send_text('{"type": "connection_ack"}')
+    return owner
+
+
+class _Connection:
+    """One introduced client: reads its messages, and runs a task for each subscription."""
+
+    def __init__(self, websocket: WebSocket, parts: Serving, *, owner: str, links: Links) -> None:
+        self._websocket = websocket
+        self._parts = parts
+        self._owner = owner
+        self._links = links
+        self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
+
+    async def serve(self) -> None:
+        """Serve until the client goes, breaks the protocol, is too slow, or the server restarts.
+
+        :raises Closing: how to close the connection.
+        """
+        reading = asyncio.create_task(self._read())
+        timer = asyncio.get_running_loop().call_later(LONGEST_STREAM, self._restart)
+        stopping = self._parts.when_draining(self._restart)
+        try:
+            waiting: list[asyncio.Future[Any]] = [reading, self._closing]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if self._closing.done():
+                raise self._closing.result()
+            reading.result()
+        finally:
+            stopping()
+            timer.cancel()
+            tasks = [reading, *self._subscriptions.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _restart(self) -> None:
+        self._close_with(Close.RESTART, "connect again and go on from your cursors")
+
+    def _close_with(self, code: Close, reason: str) -> None:
+        if not self._closing.done():
+            self._closing.set_result(Closing(code, reason))
+
+    async def _read(self) -> None:
+        while True:
+            match read_message(await _received(self._websocket)):
+                case Subscribe() as message:
+                    self._subscribe(message)
+                case Unsubscribe(id=identity):
+                    task = self._subscriptions.pop(identity, None)
+                    if task is not None:
+                        task.cancel()
+                case Cancel() as message:
+                    await self._cancel(message)
+                case Ping():
+                    await self._websocket.send_text('{"type": "pong"}')
+                case Init():
+                    raise Closing(Close.BAD_MESSAGE, "connection_init comes once")
+
+    def _subscribe(self, message: Subscribe) -> None:
+        if message.id in self._subscriptions:
+            raise Closing(Close.DUPLICATE_ID, "the subscription id is in use")
+        if len(self._subscriptions) >= _MOST_SUBSCRIPTIONS:
+            raise Closing(Close.TOO_MANY, f"at most {_MOST_SUBSCRIPTIONS} subscriptions")
+        task = asyncio.get_running_loop().create_task(self._follow(message))
+        self._subscriptions[message.id] = task
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if self._subscriptions.get(message.id) is task:
+                del self._subscriptions[message.id]
+            if not task.cancelled() and isinstance(error := task.exception(), Exception):
+                self._failed(error)
+
+        task.add_done_callback(ended)
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, Closing):
+            self._close_with(error.code, error.reason)
+        elif not isinstance(error, (WebSocketDisconnect, RuntimeError)):
+            asyncio.get_running_loop().call_exception_handler({"message": "a subscription failed", "exception": error})
+            self._close_with(Close.RESTART, "the server failed; connect again")
+
+    async def _cancel(self, message: Cancel) -> None:
+        try:
+            await self._parts.service.cancel(message.operation, owner=self._owner)
+        except RequestProblem as problem:
+            await self._send_problem(message.id, problem)
+
+    async def _follow(self, message: Subscribe) -> None:
+        try:
+            operation = await self._parts.service.get(message.operation, owner=self._owner)
+            if message.after is not None:
+                refuse_future(message.after, operation.version)
+        except RequestProblem as problem:
+            await self._send_problem(message.id, problem)
+            return
+        position = message.after
+        if position is None:
+            await self._send_snapshot(message.id, operation)
+            position = operation.version - 1 if operation.done else operation.version
+
+        def cut() -> None:
+            self._close_with(Close.SLOW_READER, "too much waits; go on from your cursor")
+
+        with self._parts.follow({operation.id: position}, cut) as follower:
+            async for portion, after in follower.replay():
+                for event, data in events_with_data(portion, self._links, after=after):
+                    await self._send_event(message.id, event.operation, event.version, event.type.value, data)
+            while not follower.over:
+                async for portion, after in follower.advance(asyncio.get_running_loop().time() + LONGEST_STREAM):
+                    for event, data in events_with_data(portion, self._links, after=after):
+                        await self._send_event(message.id, event.operation, event.version, event.type.value, data)
+            if follower.unfinished:
+                return
+        await self._websocket.send_text(f'{{"type": "complete", "id": {json.dumps(message.id)}}}')
+
+    async def _send_snapshot(self, identity: str, operation: Operation) -> None:
+        data = wire.snapshot_data(operation, self._links, poll_after=self._parts.service.poll_after(operation))
+        await self._send_event(identity, operation.id, operation.version, "snapshot", data)
+
+    async def _send_event(self, identity: str, operation_id: str, version: int, name: str, data: str) -> None:
+        head = f'{{"type": "event", "id": {json.dumps(identity)}, "operation": "{operation_id}", "version": {version}'
+        await self._websocket.send_text(f'{head}, "event": "{name}", "data": {data}}}')
+
+    async def _send_problem(self, identity: str, problem: RequestProblem) -> None:
+        fields: dict[str, Any] = {"type": "error", "id": identity, "problem": wire.request_problem_fields(problem)}
+        await self._websocket.send_text(json.dumps(fields))
+
+
+async def _received(websocket: WebSocket) -> str:
+    """Return the next text message.
+
+    :raises Closing: it is binary.
+    :raises WebSocketDisconnect: the client has gone.
+    """
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005))
+    text = message.get("text")
+    if text is None:
+        raise Closing(Close.BAD_MESSAGE, "messages are text")
+    return str(text)
+
+
+def _from_here(websocket: WebSocket, allowed: Sequence[str]) -> bool:
+    """Tell whether the page that connects is of this origin, or of an allowed one; programs send no origin."""
+    origin = websocket.headers.get("origin")
+    if origin is None or origin in allowed or "*" in allowed:
+        return True
+    parts = urlsplit(origin)
+    scheme = "https" if websocket.scope.get("scheme") == "wss" else "http"
+    return parts.scheme in {scheme, "https"} and parts.netloc == websocket.headers.get("host")
+
+
+async def _close(websocket: WebSocket, closing: Closing) -> None:
+    if websocket.application_state is not WebSocketState.CONNECTED:
+        return
+    try:
+        async with asyncio.timeout(_CLOSE_WITHIN):
+            await websocket.close(closing.code, closing.reason)
+    except (TimeoutError, RuntimeError, WebSocketDisconnect):
+        return
