@@ -75,8 +75,9 @@ def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) 
         f'"created_at": {moment}, "started_at": null, "updated_at": {moment}, "finished_at": null, '
         f'"cancel_requested_at": null, "deadline_at": {_quoted(operation.deadline_at)}, "expires_at": null, '
         f'"scheduled_for": {_quoted(operation.scheduled_for)}, "metadata": {metadata}, "rerun_of": {rerun_of}, '
-        f'"error": null, "links": {{"self": "{here}", "result": "{here}/result", '
-        f'"events": "{here}/events", "websocket": "{base}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"}}, "result": null, "result_inline": false}}'
+        f'"error": null, "links": {{"self": "{here}", "result": "{here}/result", "events": "{here}/events", '
+        f'"websocket": "{base}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"}}, "result": null, '
+        '"result_inline": false}'
     ).encode()
 
 

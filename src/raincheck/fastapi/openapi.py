@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from raincheck.core.operation import Status
-from raincheck.fastapi.models import HTTPValidationProblem, Operation, OperationPage
+from raincheck.fastapi.models import (
+    HTTPValidationProblem,
+    Operation,
+    OperationPage,
+    OperationTicket,
+)
 from raincheck.fastapi.problems import PROBLEM_JSON
 
 EXPOSED_HEADERS = (

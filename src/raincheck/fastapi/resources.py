@@ -74,7 +74,7 @@ def _unguarded(
     authorisation: Authorisation,
     allowed_origins: Sequence[str],
 ) -> APIRouter:
-    """Return the routes that run the guards by themselves: a ticket, or a first message, may take the header's place."""
+    """Return the routes that run the guards by themselves: a ticket or a first message may take their place."""
     router = APIRouter(prefix=gateway.prefix, tags=["operations"])
 
     async def get_operation_events(request: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from starlette.responses import Response
 
@@ -34,25 +34,35 @@ _HEADERS = (
 class Cursor(Protocol):
     """Writes the ``id:`` of a frame."""
 
-    def __call__(self, operation_id: str, version: int, /) -> str | None: ...
+    def __call__(self, operation_id: str, version: int, /) -> str | None:
+        """Return the id of an event; None for a frame without one."""
+        ...
 
 
 class Source(Protocol):
     """What a stream reads: one operation, many, or all of an owner."""
 
     @property
-    def feed(self) -> Feed: ...
+    def feed(self) -> Feed:
+        """What the stream waits on."""
+        ...
 
     @property
-    def over(self) -> bool: ...
+    def over(self) -> bool:
+        """Whether nothing more can come."""
+        ...
 
-    def __enter__(self) -> Source: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
 
-    def replay(self) -> AsyncIterator[tuple[Portion, int]]: ...
+    def replay(self) -> AsyncIterator[tuple[Portion, int]]:
+        """Give what is stored already."""
+        ...
 
-    def advance(self, deadline: float) -> AsyncIterator[tuple[Portion, int]]: ...
+    def advance(self, deadline: float) -> AsyncIterator[tuple[Portion, int]]:
+        """Give what is new until a moment of the loop's clock."""
+        ...
 
 
 class EventStream(Response):
@@ -86,7 +96,7 @@ class EventStream(Response):
         self._poll_after = poll_after
         self.closed: Callable[[], Awaitable[None]] | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Send the stream; a reader that goes away or does not keep up ends it, and resumes from its cursor."""
         task = asyncio.current_task()
         assert task is not None

@@ -17,12 +17,13 @@ from raincheck.fastapi.socket_messages import Cancel, Close, Closing, Init, Ping
 from raincheck.fastapi.streams import LONGEST_STREAM
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from raincheck.core.operation import Operation
     from raincheck.core.wire import Links
     from raincheck.fastapi.authorisation import Authorisation
     from raincheck.fastapi.serving import Gateway, Serving
+    from raincheck.roles.feed import Portion
 
 SUBPROTOCOL = "raincheck.v1"
 _INIT_WITHIN = 3.0
@@ -45,8 +46,7 @@ def socket_endpoint(
             return
         await websocket.accept(SUBPROTOCOL)
         try:
-            if not _from_here(websocket, allowed_origins):
-                raise Closing(Close.ORIGIN, "this origin is not allowed")
+            _refuse_other_origin(websocket, allowed_origins)
             owner = await _introduced(websocket, authorisation)
             base = f"{websocket.scope.get('root_path', '')}{gateway.prefix}/operations"
             await _Connection(websocket, gateway.parts(), owner=owner, links=wire.Links(base)).serve()
@@ -176,16 +176,18 @@ class _Connection:
             self._close_with(Close.SLOW_READER, "too much waits; go on from your cursor")
 
         with self._parts.follow({operation.id: position}, cut) as follower:
-            async for portion, after in follower.replay():
-                for event, data in events_with_data(portion, self._links, after=after):
-                    await self._send_event(message.id, event.operation, event.version, event.type.value, data)
+            await self._send_portions(message.id, follower.replay())
             while not follower.over:
-                async for portion, after in follower.advance(asyncio.get_running_loop().time() + LONGEST_STREAM):
-                    for event, data in events_with_data(portion, self._links, after=after):
-                        await self._send_event(message.id, event.operation, event.version, event.type.value, data)
+                until = asyncio.get_running_loop().time() + LONGEST_STREAM
+                await self._send_portions(message.id, follower.advance(until))
             if follower.unfinished:
                 return
         await self._websocket.send_text(f'{{"type": "complete", "id": {json.dumps(message.id)}}}')
+
+    async def _send_portions(self, identity: str, portions: AsyncIterator[tuple[Portion, int]]) -> None:
+        async for portion, after in portions:
+            for event, data in events_with_data(portion, self._links, after=after):
+                await self._send_event(identity, event.operation, event.version, event.type.value, data)
 
     async def _send_snapshot(self, identity: str, operation: Operation) -> None:
         data = wire.snapshot_data(operation, self._links, poll_after=self._parts.service.poll_after(operation))
@@ -215,14 +217,18 @@ async def _received(websocket: WebSocket) -> str:
     return str(text)
 
 
-def _from_here(websocket: WebSocket, allowed: Sequence[str]) -> bool:
-    """Tell whether the page that connects is of this origin, or of an allowed one; programs send no origin."""
+def _refuse_other_origin(websocket: WebSocket, allowed: Sequence[str]) -> None:
+    """Let pages of this origin and of allowed ones connect, and programs, which send none.
+
+    :raises Closing: the page is of another origin.
+    """
     origin = websocket.headers.get("origin")
     if origin is None or origin in allowed or "*" in allowed:
-        return True
+        return
     parts = urlsplit(origin)
     scheme = "https" if websocket.scope.get("scheme") == "wss" else "http"
-    return parts.scheme in {scheme, "https"} and parts.netloc == websocket.headers.get("host")
+    if parts.scheme not in {scheme, "https"} or parts.netloc != websocket.headers.get("host"):
+        raise Closing(Close.ORIGIN, "this origin is not allowed")
 
 
 async def _close(websocket: WebSocket, closing: Closing) -> None:
