@@ -12,9 +12,8 @@ from raincheck.core.operation import Operation, Status
 from raincheck.ports import Claim
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from raincheck.core.transitions import Change
     from raincheck.ports import Executor, Kind, OperationStore
@@ -108,6 +107,9 @@ class Claimer:
                 await self.run_once()
             except (StoreUnavailable, StorageFull) as error:
                 logger.warning("nothing could be claimed: %s", error)
+                await asyncio.sleep(_POLL)
+            except Exception:
+                logger.exception("nothing could be claimed; trying again")  # the last line of defence: never stop
                 await asyncio.sleep(_POLL)
 
     async def run_once(self) -> None:

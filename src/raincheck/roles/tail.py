@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import StoreUnavailable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from raincheck.core.transitions import Change
     from raincheck.ports import EventStore
 
+logger = logging.getLogger("raincheck.tail")
 _POLL = 1.0
 
 
@@ -127,5 +129,9 @@ class Tail:
                 async with asyncio.timeout(_POLL):
                     await self._noticed.wait()
             self._noticed.clear()
-            with contextlib.suppress(StoreUnavailable):
+            try:
                 await self.run_once()
+            except StoreUnavailable:
+                continue
+            except Exception:
+                logger.exception("waiting readers could not be fed; trying again")
