@@ -19,6 +19,7 @@ from raincheck.executors.process import ProcessExecutor
 from raincheck.executors.thread import ThreadExecutor
 from raincheck.fastapi.serving import Serving
 from raincheck.logs import operation_records
+from raincheck.roles.cancel_watch import CancelWatch
 from raincheck.roles.claimer import Claimer
 from raincheck.roles.durations import Durations
 from raincheck.roles.follower import Follower
@@ -105,6 +106,7 @@ class Parts:
         self._handover = Handover(self._settings.handover if self._workers else 0)
         self._runner: Runner | None = None
         self._claimer: Claimer | None = None
+        self._cancels: CancelWatch | None = None
         self._service = Service(
             store=self._store,
             blobs=self._blobs,
@@ -160,10 +162,16 @@ class Parts:
             clock=now,
             begin=self._runner.start,
         )
+        self._cancels = CancelWatch(
+            store=self._store,
+            worker=self._worker,
+            busy=lambda: bool(self._held()),
+            asked=self._runner.cancel,
+        )
         heartbeat = Heartbeat(store=self._store, lease=lease, clock=now, held=self._held, renewed=self._runner.renewed)
         reaper = Reaper(store=self._store, liveness=self._liveness, lease=lease, clock=now)
         pruner = Pruner(store=self._store, blobs=self._blobs, clock=now)
-        for role in (heartbeat, reaper, pruner, self._claimer):
+        for role in (heartbeat, reaper, pruner, self._cancels, self._claimer):
             await role.start()
             stack.push_async_callback(role.stop)
 
@@ -193,6 +201,8 @@ class Parts:
         self._tail.notice()
         if self._claimer is not None:
             self._claimer.notice()
+        if self._cancels is not None:
+            self._cancels.notice()
 
     def _slot_freed(self) -> None:
         if self._claimer is not None:

@@ -334,6 +334,14 @@ class Liveness(Protocol):
 
     def is_dead(self, worker: str) -> bool: ...
 
+    def workers(self) -> list[str]:
+        """Return the workers of which there are traces, live and dead."""
+        ...
+
+    def forget(self, worker: str) -> None:
+        """Drop the traces of a dead worker that holds nothing any more."""
+        ...
+
 
 class Signals(Protocol):
     """Lossy hints from other processes that something was written. A deaf implementation only costs time."""

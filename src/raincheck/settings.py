@@ -25,24 +25,41 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RAINCHECK_", extra="ignore", frozen=True)
 
-    store: str = Field("sqlite:///raincheck.db", description="`sqlite:///path` or `memory:`")
-    workers: bool = Field(default=True, description="run work inside the serving process")
-    prefix: str = Field("", description="path before /operations")
+    store: str = Field(
+        "sqlite:///raincheck.db",
+        description="the database: `sqlite:///relative/path`, `sqlite:////absolute/path`, or `memory:` for tests",
+    )
+    workers: bool = Field(
+        default=True, description="run work inside the serving process; `false` leaves it to `raincheck worker`"
+    )
+    prefix: str = Field("", description="path before `/operations`, such as `/api`")
     queues: str = Field("", description="queues that this process works on, separated by commas; empty: all")
     async_slots: int = Field(100, ge=1, description="async operations that run at once in a process")
     thread_slots: int = Field(
-        default_factory=lambda: min(32, 4 * (os.cpu_count() or 1)), ge=1, description="operations in threads at once"
+        default_factory=lambda: min(32, 4 * (os.cpu_count() or 1)),
+        ge=1,
+        description="operations in threads at once; 4 for each core, at most 32",
     )
     process_slots: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, description="operations in child processes at once"
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="operations in child processes at once; 1 for each core",
     )
-    lease: Duration = Field(timedelta(seconds=15), description="how long a silent worker keeps its operations")
-    drain: Duration = Field(timedelta(seconds=3), description="how long running work may go on after SIGTERM")
+    lease: Duration = Field(
+        timedelta(seconds=15), description="how long a worker that is alive but silent keeps its operations"
+    )
+    drain: Duration = Field(
+        timedelta(seconds=3), description="how long running work may go on after SIGTERM, before it is handed back"
+    )
     max_queued: int = Field(100_000, ge=1, description="operations that may wait; more get 429")
     max_body: Size = Field(100 << 20, description="largest request body; more gets 413")
     max_result: Size = Field(64 << 20, description="largest result; more fails with result-too-large")
     allowed_origins: str = Field("", description="origins of pages that may open a WebSocket, separated by commas")
-    handover: int = Field(1000, ge=0, description="validated inputs kept in memory for a first run in this process")
+    handover: int = Field(
+        1000,
+        ge=0,
+        description="validated inputs kept in memory for a first run here; 0: every run reads the stored request",
+    )
 
     @property
     def allowed_origin_list(self) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ REFUSED: list[tuple[str, Callable[..., Any], dict[str, Any], str]] = [
     ("async_function_in_a_thread", awaited, {"executor": "thread"}, "Remove `async`"),
     ("kind_without_a_name", plain, {"kind": ""}, "not a name"),
     ("retry_that_is_a_number", plain, {"retry": 3}, "write retry=Retry"),
-    ("timeout_without_a_unit_we_know", plain, {"timeout": "5 fortnights"}, "not a duration"),
+    ("timeout_without_a_unit_we_know", plain, {"timeout": "5 fortnights"}, "timeout: '5 fortnights' is not a duration"),
     ("negative_timeout", plain, {"timeout": -1}, "between 0 and 100 years"),
     ("short_retention", plain, {"retention": "1h"}, "shorter than 24 hours"),
     ("memory_limit_in_a_thread", plain, {"memory_limit": "1GiB"}, "needs executor='process'"),
@@ -69,6 +69,14 @@ def test_two_functions_cannot_have_one_kind(rain: Raincheck) -> None:
     with pytest.raises(DefinitionError, match=r"kind 'report' is already used by .*plain.*kind=") as refused:
         rain.post("/b", kind="report")(awaited)
     assert "awaited" in str(refused.value)
+
+
+def test_a_route_that_fastapi_refuses_leaves_the_kind_free(rain: Raincheck) -> None:
+    """The corrected decorator keeps the name."""
+    with pytest.raises(TypeError, match="retires"):
+        rain.post("/a", retires=3)(plain)  # type: ignore[call-arg]
+    rain.post("/a")(plain)
+    assert set(rain._registry.kinds) == {"plain"}
 
 
 def test_a_function_that_a_child_cannot_import_is_refused(rain: Raincheck) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LITTLE_SPACE = 256 << 20
 _LARGE_LOG = 64 << 20
+_HEADER, _WRITE_VERSION, _WRITE_AHEAD = 100, 18, 2  # https://sqlite.org/fileformat.html §1.3
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -65,15 +66,21 @@ def check_database(connection: sqlite3.Connection, path: Path) -> Iterator[Findi
     """Check schema, access rights, journal and content of an opened store."""
     yield ok("schema", f"The schema is version {schema_version(connection)}, which this release writes.")
     yield _rights(path)
-    mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
-    if mode == "wal":
-        yield ok("journal", "The journal mode is WAL.")
-    else:
-        message = f"The journal mode is {mode}, not WAL: readers and writers wait for each other."
-        remedy = "Something has converted the file. Restart the application, which switches it back."
-        yield warning("journal", message, remedy)
+    yield _journal(path)
     yield _log(path)
     yield _content(connection)
+
+
+def _journal(path: Path) -> Finding:
+    """Look into the header, since SQLite tells no journal mode of a file that it opens as unchanging."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+    if header[_WRITE_VERSION] == _WRITE_AHEAD:
+        return ok("journal", "The journal mode is WAL.")
+    message = "The journal mode is not WAL: readers and writers wait for each other."
+    return warning(
+        "journal", message, "Something has converted the file. Restart the application, which switches back."
+    )
 
 
 def _rights(path: Path) -> Finding:

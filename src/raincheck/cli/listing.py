@@ -100,7 +100,7 @@ def _cells(operation: Operation, now: datetime) -> tuple[str, ...]:
         printable(operation.kind),
         operation.status.value,
         f"{operation.attempt}/{operation.max_attempts}",
-        progress(operation.progress),
+        "" if operation.done else progress(operation.progress),  # the last word of a run that is over misleads
         duration(now - operation.created_at),
         run_time(operation, now),
         printable(operation.owner),
@@ -113,7 +113,7 @@ def _print_table(console: Console, operations: Sequence[Operation], now: datetim
         return
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for name in _COLUMNS:
-        table.add_column(name, no_wrap=name in _FIXED, overflow="ellipsis" if name not in _FIXED else "fold")
+        table.add_column(name, no_wrap=True, overflow="fold" if name in _FIXED else "ellipsis")
     for operation in operations:
         # Text, because a kind or an owner may contain what rich takes for markup.
         cells = [Text(cell) for cell in _cells(operation, now)]

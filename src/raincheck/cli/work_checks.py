@@ -15,6 +15,7 @@ from raincheck.stores.sqlite.store import side_folder
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
     from pathlib import Path
 
@@ -28,8 +29,8 @@ _START = "Start one: the application itself, or `raincheck worker module:rain`."
 class Workers:
     """Worker processes by their lock files."""
 
-    live: frozenset[str]
-    dead: frozenset[str]
+    live: AbstractSet[str]
+    dead: AbstractSet[str]
 
 
 def check_work(connection: sqlite3.Connection, path: Path, rain: Raincheck | None, now: datetime) -> Iterator[Finding]:
@@ -47,14 +48,9 @@ def check_work(connection: sqlite3.Connection, path: Path, rain: Raincheck | Non
 
 def _workers(folder: Path) -> Workers:
     liveness = FileLiveness(folder)
-    live: set[str] = set()
-    dead: set[str] = set()
-    for file in folder.glob("*.lock"):
-        try:
-            (dead if liveness.is_dead(file.stem) else live).add(file.stem)
-        except PermissionError:  # another user's worker: in doubt it lives
-            live.add(file.stem)
-    return Workers(frozenset(live), frozenset(dead))
+    names = {file.stem for file in folder.glob("*.lock")}
+    dead = frozenset(name for name in names if liveness.is_dead(name))
+    return Workers(names - dead, dead)
 
 
 def _presence(workers: Workers) -> Finding:

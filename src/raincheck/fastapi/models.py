@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from enum import StrEnum
+from functools import cache
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from raincheck.core.operation import Status
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 T = TypeVar("T")
+_LONGEST_TITLE = 60
+
+
+class OperationStatus(StrEnum):
+    """Where an operation is in its life; the last three are terminal and never change."""
+
+    QUEUED = Status.QUEUED.value
+    RUNNING = Status.RUNNING.value
+    CANCELLING = Status.CANCELLING.value
+    SUCCEEDED = Status.SUCCEEDED.value
+    FAILED = Status.FAILED.value
+    CANCELLED = Status.CANCELLED.value
 
 
 class OperationProgress(BaseModel):
@@ -53,7 +71,7 @@ class OperationSummary(BaseModel):
 
     id: str = Field(pattern=r"^op_[0-9A-HJKMNP-TV-Z]{32}$")
     kind: str
-    status: Status
+    status: OperationStatus
     done: bool = Field(description="true in a terminal status, so that old clients survive new statuses")
     version: int = Field(ge=1, description="rises by one with each persisted change")
     attempt: int
@@ -82,10 +100,24 @@ class Operation(OperationSummary, Generic[T]):
     result: T | None = Field(description="the result, when it is small JSON and the operation succeeded")
     result_inline: bool = Field(description="false: the result is absent, a file, or large; read links.result")
 
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """Return a short title such as ``ReportOperation``; generated clients name their types by it."""
-        return f"{_title(params[0])}Operation"
+
+def documented_operation(result: Any) -> type[Operation[Any]]:
+    """Return ``Operation[result]`` under the short name that generated clients give it, such as ``ReportOperation``.
+
+    Kinds with the same result share one. It belongs to the module of the result's model, because FastAPI tells two
+    models of one name apart by their modules.
+    """
+    try:
+        return _documented(result)
+    except TypeError:  # metadata in Annotated[...] may be unhashable
+        return _documented.__wrapped__(result)
+
+
+@cache
+def _documented(result: Any) -> type[Operation[Any]]:
+    name = f"{_title(result)}Operation"
+    module = next((found.__module__ for found in _models(result)), __name__)
+    return create_model(name, __base__=Operation[result], __module__=module, __doc__=Operation.__doc__)
 
 
 class OperationPage(BaseModel):
@@ -95,23 +127,55 @@ class OperationPage(BaseModel):
     next_page_token: str | None
 
 
-class OperationTicket(BaseModel):
-    """Lets its bearer follow one operation."""
+class HTTPError(BaseModel):
+    """What FastAPI answers to an HTTPException."""
 
-    ticket: str
-    events: str = Field(description="where to open the EventSource")
-    expires_at: datetime = Field(description="the first use must come before")
+    model_config = ConfigDict(extra="allow")
+
+    detail: Any = Field(default=None, description="what the exception says")
 
 
-class HTTPValidationProblem(BaseModel):
-    """What FastAPI answers to input that does not validate."""
+class ValidationError(BaseModel):
+    """One finding of FastAPI's validation."""
 
-    detail: list[dict[str, Any]]
+    model_config = ConfigDict(extra="allow")
+
+    loc: list[str | int] = Field(title="Location")
+    msg: str = Field(title="Message")
+    type: str = Field(title="Error Type")
+    input: Any = None
+    ctx: dict[str, Any] = Field(default={}, title="Context")
+
+
+class HTTPValidationError(BaseModel):
+    """What FastAPI answers to input that does not validate; the same component as on ordinary routes."""
+
+    detail: list[ValidationError] = Field(default=[], title="Detail")
+
+
+def _models(parameter: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(parameter, type) and get_origin(parameter) is None and issubclass(parameter, BaseModel):
+        yield parameter
+    for argument in get_args(parameter):
+        yield from _models(argument)
 
 
 def _title(parameter: Any) -> str:
+    """Return a type's name in camel case: ``list[Report]`` is ``ListReport``, ``Report | None`` is ``Report``."""
+    name = "".join(word[0].upper() + word[1:] for word in _words(parameter))
+    return name[:_LONGEST_TITLE]
+
+
+def _words(parameter: Any) -> list[str]:
     if parameter is Any or parameter is None or parameter is type(None):
-        return ""
-    name = getattr(parameter, "__name__", None) if not hasattr(parameter, "__args__") else None
-    words = re.findall(r"[A-Za-z0-9]+", name or re.sub(r"\b(?:\w+\.)+", "", str(parameter)))
-    return "".join(word[0].upper() + word[1:] for word in words)
+        return []
+    origin, arguments = get_origin(parameter), get_args(parameter)
+    if origin is Annotated:
+        return _words(arguments[0])
+    if origin is Literal:
+        return ["Literal", *(word for value in arguments for word in re.findall(r"\w+", str(value)))]
+    if origin in (Union, UnionType):
+        named = [words for words in map(_words, arguments) if words]
+        return [word for index, words in enumerate(named) for word in ([*words] if index == 0 else ["Or", *words])]
+    outer = re.findall(r"\w+", getattr(origin or parameter, "__name__", str(parameter)))
+    return [*outer, *(word for argument in arguments for word in _words(argument))]

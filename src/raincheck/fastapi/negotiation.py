@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from raincheck.core.errors import CallbacksDisabled, MalformedRequest
 from raincheck.core.quantities import duration
+from raincheck.fastapi.string_dictionary import string_dictionary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +22,7 @@ _PREFERENCE = re.compile(
 _KEY_LENGTH = 255
 _TAGS = 16
 _TAG_LENGTH = 256
+_LONGEST_NUMBER = 32
 _LONGEST_DELAY = timedelta(days=366)
 _OURS = frozenset(
     {
@@ -174,16 +175,8 @@ def operation_metadata(values: Iterable[str]) -> dict[str, str]:
 
     :raises MalformedRequest: another form, more than 16 keys, or a text over 256 characters.
     """
-    from http_sfv.dictionary import Dictionary  # noqa: PLC0415 - slow to import and seldom needed
-
-    parsed = Dictionary()
-    try:
-        parsed.parse(", ".join(values).encode("latin-1"))
-        found = {str(name): item.value for name, item in parsed.items()}
-    except (ValueError, AttributeError, UnicodeError, KeyError):
-        found = None
-    # A token is a str too, of a class of its own.
-    if found is None or not all(type(value) is str for value in found.values()):
+    found = string_dictionary(", ".join(values))
+    if found is None:
         detail = (
             'Operation-Metadata must be a dictionary of quoted strings (RFC 9651), such as: customer="42", env="test".'
         )
@@ -210,11 +203,21 @@ def operation_delay(text: str) -> timedelta:
 
     :raises MalformedRequest: not a number between 0 and 366 days.
     """
-    seconds = float(text) if re.fullmatch(r"\s*\d{1,9}(\.\d{1,6})?\s*", text) else math.nan
-    if not 0 <= seconds <= _LONGEST_DELAY.total_seconds():
+    seconds = parse_seconds(text.strip())
+    if seconds is None or not 0 <= seconds <= _LONGEST_DELAY.total_seconds():
         detail = "Operation-Delay must be a number of seconds between 0 and 366 days."
         raise MalformedRequest(detail)
     return timedelta(seconds=seconds)
+
+
+def parse_seconds(text: str) -> float | None:
+    """Return a number as JSON writes it, or None when it is none.
+
+    Programs pass their floats on as they are: ``0.30000000000000004``, ``1e-07``.
+    """
+    if len(text) > _LONGEST_NUMBER or not re.fullmatch(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text):
+        return None
+    return float(text)
 
 
 def operation_not_before(text: str) -> datetime:

@@ -1,17 +1,15 @@
-"""What the OpenAPI document says of the routes: every answer, header and link."""
+"""What the OpenAPI document says of the routes: every parameter, answer, header and link."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
+from fastapi.utils import deep_dict_update
+
 from raincheck.core.operation import Status
-from raincheck.fastapi.models import (
-    HTTPValidationProblem,
-    Operation,
-    OperationPage,
-    OperationTicket,
-)
-from raincheck.fastapi.problems import PROBLEM_JSON
+from raincheck.fastapi.answers import Responses, failures, headers, links, problems, raised_on_purpose, refusals
+from raincheck.fastapi.models import OperationPage, documented_operation
 
 EXPOSED_HEADERS = (
     "ETag",
@@ -26,59 +24,17 @@ EXPOSED_HEADERS = (
 )
 """What a CORS configuration must expose: ``CORSMiddleware(…, expose_headers=EXPOSED_HEADERS)``."""
 
-_DESCRIPTIONS = {
-    400: "A header or parameter is malformed",
-    401: "The ticket was refused",
-    404: "There is no such operation",
-    409: "The operation's status does not allow this",
-    410: "The operation was deleted or has expired",
-    413: "The request body is too large",
-    422: "The input is not valid, or the idempotency key was used with a different request",
-    429: "Too many operations are waiting",
-    500: "The operation failed",
-    503: "The server is shutting down or its store is away",
-    504: "The operation took longer than allowed",
-    507: "The server has no storage left",
-}
-_HEADERS: dict[str, dict[str, Any]] = {
-    "Location": {"description": "Where the operation is", "schema": {"type": "string"}},
-    "Operation-Location": {"description": "Where the operation is", "schema": {"type": "string"}},
-    "Retry-After": {"description": "Seconds until the next poll", "schema": {"type": "integer", "minimum": 1}},
-    "ETag": {"description": "The version of what is returned", "schema": {"type": "string"}},
-    "Preference-Applied": {"description": "Which preference was honoured (RFC 7240)", "schema": {"type": "string"}},
-    "Idempotency-Replayed": {"description": "true when the key was used before", "schema": {"type": "string"}},
-    "Operation-Id": {"description": "The operation", "schema": {"type": "string"}},
-    "Operation-Status": {"description": "Its status", "schema": {"type": "string", "enum": [*Status]}},
-    "Link": {"description": "The next page (RFC 8288)", "schema": {"type": "string"}},
-}
-_PROBLEM = {"$ref": "#/components/schemas/OperationProblem"}
 
-
-def headers(*names: str) -> dict[str, Any]:
-    """Return the documentation of response headers."""
-    return {name: _HEADERS[name] for name in names}
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of problem responses."""
-    found: dict[int | str, dict[str, Any]] = {}
-    for status in statuses:
-        entry: dict[str, Any] = {"description": _DESCRIPTIONS[status], "content": {PROBLEM_JSON: {"schema": _PROBLEM}}}
-        if status in {429, 503, 507}:
-            entry["headers"] = headers("Retry-After")
-        found[status] = entry
-    return found
-
-
-def parameter(name: str, where: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+def parameter(name: str, where: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return the documentation of an optional parameter."""
-    return {"name": name, "in": where, "required": False, "description": description, "schema": schema}
+    return {"name": name, "in": where, "required": False, "description": description, "schema": schema, **more}
 
 
-_ID_PARAMETER = {
+ID_PARAMETER = {
     "name": "operation_id",
     "in": "path",
     "required": True,
+    "description": "The operation's `id`; unknown and malformed ids are one and the same 404",
     "schema": {"type": "string", "title": "Operation Id"},
 }
 _PREFER = parameter(
@@ -90,25 +46,35 @@ _PREFER = parameter(
 _KEY = parameter(
     "Idempotency-Key",
     "header",
-    "Repeating a request with the same key gives the same operation",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    "Repeating a request with the same key gives the same operation; bare or as a quoted string",
+    {
+        "type": "string",
+        "pattern": r'^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$',
+        "examples": ["4f7d2c1e-2b7a-4b7e-9d52-6a1f0e8c9b13"],
+    },
 )
 _IF_NONE_MATCH = parameter(
     "If-None-Match", "header", "Answer 304 when this version is still current", {"type": "string"}
 )
-_OPERATION = {"model": Operation[Any], "description": "The operation"}
-_COMMON = {"response_model": None}
+_RANGE = parameter(
+    "Range", "header", "A part of a file (RFC 9110 §14)", {"type": "string", "examples": ["bytes=0-1023"]}
+)
+_OPERATION: dict[str, Any] = {"model": documented_operation(Any), "links": links()}
+_PLACES = headers("Location", "Operation-Location")
+ANY_MEDIA_TYPE = "*/*"
+_ANY_MEDIA: dict[str, Any] = {ANY_MEDIA_TYPE: {"schema": {}}}
 
 
-def _route(
+def route(
     operation_id: str,
     summary: str,
-    responses: dict[int | str, dict[str, Any]],
+    responses: Responses,
     *parameters: dict[str, Any],
     status_code: int = 200,
 ) -> dict[str, Any]:
+    """Return the documentation of an operation route."""
     return {
-        **_COMMON,
+        "response_model": None,
         "operation_id": operation_id,
         "summary": summary,
         "status_code": status_code,
@@ -117,15 +83,22 @@ def _route(
     }
 
 
-STATUS = _route(
+STATUS = route(
     "getOperation",
     "Get an operation",
     {
-        200: {**_OPERATION, "headers": headers("ETag", "Retry-After", "Preference-Applied")},
-        304: {"description": "The version has not changed", "headers": headers("ETag")},
+        200: {
+            **_OPERATION,
+            "description": "The operation, whatever its status",
+            "headers": headers("ETag", "Cache-Control", sometimes=("Retry-After", "Preference-Applied")),
+        },
+        304: {
+            "description": "The version has not changed",
+            "headers": headers("ETag", "Cache-Control", sometimes=("Preference-Applied",)),
+        },
         **problems(400, 404, 410, 503),
     },
-    _ID_PARAMETER,
+    ID_PARAMETER,
     parameter(
         "wait",
         "query",
@@ -141,175 +114,193 @@ STATUS = _route(
     _PREFER,
     _IF_NONE_MATCH,
 )
-RESULT = _route(
+_RESULT_HEADERS = ("Operation-Id", "Operation-Status", "ETag", "Cache-Control")
+_REPLAYED: dict[str, Any] = {
+    "content": _ANY_MEDIA,
+    "headers": headers(*_RESULT_HEADERS, sometimes=("Accept-Ranges", "Preference-Applied")),
+}
+RESULT = route(
     "getOperationResult",
     "Get an operation's result",
     {
-        200: {
-            "description": "What the function answered: its own status, media type and bytes",
-            "content": {"application/json": {"schema": {}}, "application/octet-stream": {"schema": {"type": "string"}}},
-            "headers": headers("Operation-Id", "Operation-Status", "ETag", "Preference-Applied"),
+        200: {"description": "What the function answered: its own status, media type and bytes", **_REPLAYED},
+        206: {
+            "description": "The part of a file that was asked for",
+            "content": _ANY_MEDIA,
+            "headers": headers(*_RESULT_HEADERS, sometimes=("Content-Range", "Accept-Ranges", "Preference-Applied")),
         },
-        206: {"description": "A range of a file"},
-        304: {"description": "The result has not changed", "headers": headers("ETag")},
-        **problems(400, 404, 409, 410, 500, 503, 504),
-        "default": {"description": "The error that the function raised on purpose"},
+        "2XX": {"description": "The same, where the function answers with another status", **_REPLAYED},
+        304: {
+            "description": "The result has not changed",
+            "headers": headers(*_RESULT_HEADERS, sometimes=("Preference-Applied",)),
+        },
+        "3XX": {"description": "A redirect, where the function answers with one", **_REPLAYED},
+        416: {"description": "The file has no such part", "headers": headers(sometimes=("Content-Range",))},
+        **failures(400, 404, 409, 410, 500, 503, 504),
+        **raised_on_purpose(),
     },
-    _ID_PARAMETER,
+    ID_PARAMETER,
     _PREFER,
     _IF_NONE_MATCH,
+    _RANGE,
 )
-CANCEL = _route(
+CANCEL = route(
     "cancelOperation",
     "Cancel an operation",
     {
-        200: {**_OPERATION, "description": "The operation is cancelled"},
+        200: {**_OPERATION, "description": "The operation is cancelled", "headers": headers("Cache-Control")},
         202: {
             **_OPERATION,
             "description": "The operation was asked to stop",
-            "headers": headers("Retry-After"),
+            "headers": headers("Retry-After", "Cache-Control"),
         },
         **problems(404, 409, 410, 503, 507),
     },
-    _ID_PARAMETER,
+    ID_PARAMETER,
 )
-RETRY = _route(
+RETRY = route(
     "retryOperation",
     "Run a failed or cancelled operation again",
     {
         202: {
             **_OPERATION,
             "description": "A new operation with `rerun_of`",
-            "headers": headers("Location", "Operation-Location", "Retry-After", "Idempotency-Replayed"),
+            "headers": {
+                **_PLACES,
+                **headers("Cache-Control", sometimes=("Retry-After", "Idempotency-Replayed")),
+            },
         },
         **problems(400, 404, 409, 410, 422, 429, 503, 507),
     },
-    _ID_PARAMETER,
+    ID_PARAMETER,
     _KEY,
     status_code=202,
 )
-DELETE = _route(
+DELETE = route(
     "deleteOperation",
     "Delete a finished operation",
-    {204: {"description": "The operation is deleted"}, **problems(404, 409, 410, 503, 507)},
-    _ID_PARAMETER,
+    {
+        204: {"description": "The operation is deleted", "headers": headers("Cache-Control")},
+        **problems(404, 409, 410, 503, 507),
+    },
+    ID_PARAMETER,
     status_code=204,
 )
-_CURSOR = parameter(
-    "Last-Event-ID",
-    "header",
-    "The id of the last event that the reader has; browsers send it by themselves",
-    {"type": "string"},
-)
-_STREAM = {
-    "description": "Server-Sent Events until the operation is done",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
-}
-EVENTS = _route(
-    "getOperationEvents",
-    "Follow an operation live",
-    {
-        200: _STREAM,
-        204: {"description": "Nothing follows the cursor: the operation is done. It stops an EventSource"},
-        **problems(400, 401, 404, 410, 503),
-    },
-    _ID_PARAMETER,
-    parameter("after", "query", "The cursor, where no header can be sent", {"type": "integer", "minimum": 0}),
-    parameter("ticket", "query", "Takes the place of other authorisation", {"type": "string"}),
-    _CURSOR,
-)
-TICKET = _route(
-    "createOperationTicket",
-    "Get a ticket for a browser's EventSource",
-    {
-        201: {"model": OperationTicket, "description": "First use within 60 seconds, afterwards only to resume"},
-        **problems(404, 410, 503, 507),
-    },
-    _ID_PARAMETER,
-    status_code=201,
-)
-MANY_EVENTS = _route(
-    "getOperationsEvents",
-    "Follow many operations over one connection",
-    {200: _STREAM, 204: {"description": "Nothing follows the cursor"}, **problems(400, 404, 410, 503)},
-    parameter("ids", "query", "Up to 100 ids, separated by commas; none: all that the caller owns", {"type": "string"}),
-    parameter("after", "query", "The cursor, where no header can be sent", {"type": "string"}),
-    _CURSOR,
-)
-LIST = _route(
+_MOMENT = {"type": "string", "format": "date-time"}
+LIST = route(
     "listOperations",
     "List operations",
     {
-        200: {"model": OperationPage, "description": "A page, newest first", "headers": headers("Link")},
+        200: {
+            "model": OperationPage,
+            "description": "A page, newest first",
+            "headers": headers("Cache-Control", sometimes=("Link",)),
+        },
         **problems(400, 503),
     },
     parameter(
         "status",
         "query",
-        "Only these statuses (repeat it, or separate with commas)",
-        {"type": "string", "enum": [*Status]},
+        "Only these statuses; repeat it for more than one",
+        {"type": "array", "items": {"type": "string", "enum": [*map(str, Status)]}},
     ),
-    parameter("kind", "query", "Only this kind", {"type": "string"}),
-    parameter(
-        "created_after", "query", "Only those accepted at this time or later", {"type": "string", "format": "date-time"}
-    ),
-    parameter("created_before", "query", "Only those accepted before", {"type": "string", "format": "date-time"}),
+    parameter("kind", "query", "Only this kind", {"type": "string", "pattern": r"^[^\u0000]*$"}),
+    parameter("created_after", "query", "Only those accepted at this time or later", _MOMENT),
+    parameter("created_before", "query", "Only those accepted before", _MOMENT),
     parameter("page_size", "query", "At most 200 count", {"type": "integer", "minimum": 1, "maximum": 999999999}),
     parameter("page_token", "query", "`next_page_token` of the page before, with the same filters", {"type": "string"}),
 )
 
 
+def guarded(documented: dict[str, Any]) -> dict[str, Any]:
+    """Return a route's documentation with what the application's guards answer."""
+    return {**documented, "responses": {**documented["responses"], **refusals()}}
+
+
 def submit_parameters() -> list[dict[str, Any]]:
     """Return the headers that every submit route understands."""
-    seconds = {"type": "string", "examples": ["300", "5m"]}
-    return [
-        _PREFER,
-        _KEY,
-        parameter("Operation-Timeout", "header", "Give up after this time: seconds, or such as `5m`", seconds),
-        parameter(
-            "Operation-Metadata",
-            "header",
-            "A dictionary of strings that stays with the operation (RFC 9651)",
-            {"type": "string", "examples": ['customer="42"']},
-        ),
-        parameter(
-            "Operation-Delay", "header", "Run it this many seconds later", {"type": "string", "examples": ["60"]}
-        ),
-        parameter("Operation-Not-Before", "header", "Run it at this time or later", {"type": "string"}),
-    ]
+    return deepcopy(_SUBMIT_PARAMETERS)
 
 
-def submit_responses(result_status: int, result: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+_STRUCTURED_STRING = r'"([ !#-\[\]-~]|\\["\\]){0,256}"'
+_MEMBER = rf"[a-z*][a-z0-9_.*-]{{0,255}}={_STRUCTURED_STRING}"
+_SUBMIT_PARAMETERS = [
+    _PREFER,
+    _KEY,
+    parameter(
+        "Operation-Timeout",
+        "header",
+        "Give up after this time, at most 366 days: seconds, or a number with ms, s, m, h, d or w",
+        {
+            "type": "string",
+            "pattern": r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d|w)?$",
+            "maxLength": 32,
+            "examples": ["300", "5m"],
+        },
+    ),
+    parameter(
+        "Operation-Metadata",
+        "header",
+        "A dictionary of strings that stays with the operation (RFC 9651)",
+        {"type": "string", "pattern": rf"^({_MEMBER}(, ?{_MEMBER}){{0,15}})?$", "examples": ['customer="42"']},
+    ),
+    parameter(
+        "Operation-Delay",
+        "header",
+        "Run it this many seconds later; not together with Operation-Not-Before",
+        {"type": "number", "minimum": 0, "maximum": 31622400, "examples": [60]},
+    ),
+    parameter(
+        "Operation-Not-Before",
+        "header",
+        "Run it at this time or later, at most 366 days ahead: an RFC 3339 time or an HTTP date",
+        {"type": "string", "examples": ["2030-01-31T12:00:00Z"]},
+    ),
+]
+
+
+def submit_responses(result_status: int, result: dict[str, Any]) -> Responses:
     """Return what a submit route may answer.
 
     :param result_status: the status of the function's own answer.
     :param result: its documentation.
     """
-    links = {
-        name: {"operationId": target, "parameters": {"operation_id": "$response.body#/id"}}
-        for name, target in (
-            ("status", "getOperation"),
-            ("result", "getOperationResult"),
-            ("cancel", "cancelOperation"),
-        )
-    }
     answer = {
+        "headers": headers(
+            "Operation-Id",
+            "Operation-Status",
+            "ETag",
+            "Cache-Control",
+            "Vary",
+            sometimes=("Preference-Applied", "Idempotency-Replayed"),
+        ),
         **result,
-        "headers": {**result.get("headers", {}), **headers("Operation-Id", "Operation-Status", "Preference-Applied")},
     }
-    return {
-        result_status: answer,
-        202: {
-            "description": "The operation is accepted and durable",
-            "headers": headers(
-                "Location", "Operation-Location", "Retry-After", "Preference-Applied", "Idempotency-Replayed"
-            ),
-            "links": links,
+    accepted: dict[str, Any] = {
+        "description": "The operation is accepted and durable",
+        "headers": {
+            **_PLACES,
+            **headers("Retry-After", "Cache-Control", "Vary", sometimes=("Preference-Applied", "Idempotency-Replayed")),
         },
-        **problems(400, 409, 410, 413, 429, 500, 503, 504, 507),
-        422: {
-            "description": _DESCRIPTIONS[422],
-            "model": HTTPValidationProblem,
-            "content": {PROBLEM_JSON: {"schema": _PROBLEM}},
-        },
+        "links": links(),
     }
+    errors = failures(400, 409, 410, 413, 422, 429, 500, 503, 504, 507)
+    if result_status == 202:  # noqa: PLR2004 - one status for both: what only one of them carries is not promised
+        either: dict[str, Any] = {**accepted["headers"], **answer["headers"]}
+        either = {name: {**header, "required": False} for name, header in either.items()}
+        return {202: {**answer, "headers": either, "links": links()}, **errors, **raised_on_purpose()}
+    return {result_status: answer, 202: accepted, **errors, **raised_on_purpose()}
+
+
+def with_responses(documented: Responses, given: Responses) -> Responses:
+    """Return our responses with the user's own merged into them, as FastAPI merges them into its own."""
+    merged = {**documented}
+    for status, response in given.items():
+        if status not in merged:
+            merged[status] = response
+            continue
+        merged[status] = deepcopy(merged[status])
+        if "content" in response:
+            merged[status].get("content", {}).pop(ANY_MEDIA_TYPE, None)
+        deep_dict_update(merged[status], response)
+    return merged

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, params
+from fastapi.utils import is_body_allowed_for_status_code
 from starlette.responses import JSONResponse, Response
 
 from raincheck.core.errors import DefinitionError
@@ -16,8 +18,9 @@ from raincheck.core.quantities import duration, size
 from raincheck.core.retry import Retry
 from raincheck.fastapi import openapi
 from raincheck.fastapi.annotations import UnknownAnnotation, evaluated, split
+from raincheck.fastapi.answers import refusals
 from raincheck.fastapi.binding import FunctionBinding, bind
-from raincheck.fastapi.models import Operation
+from raincheck.fastapi.models import documented_operation
 from raincheck.fastapi.rendering import ResultOptions
 from raincheck.fastapi.signature import Role
 from raincheck.fastapi.submission import Submitter
@@ -45,6 +48,9 @@ _RESULT = {
     "response_model_exclude_none": "exclude_none",
 }
 _TAKES_BODY_LIMIT = "max_body_size" in inspect.signature(APIRouter.add_api_route).parameters
+_ANSWER = "The function's own answer, when the client waits for it and it comes in time"
+_JSON = "application/json"
+_ACCEPTED = 202
 _RETAINED_AT_LEAST = timedelta(hours=24)
 
 
@@ -61,10 +67,10 @@ class Registry:
     kinds: dict[str, Kind] = field(default_factory=dict)
     guarded: list[str] = field(default_factory=list)
 
-    def add(self, kind: Kind, name: str) -> None:
-        """Keep a kind.
+    def refuse_taken(self, kind: Kind, name: str) -> None:
+        """Refuse a second function of one kind.
 
-        :raises DefinitionError: its name is taken.
+        :raises DefinitionError: the name is taken.
         """
         other = self.kinds.get(kind.name)
         if other is not None:
@@ -74,6 +80,9 @@ class Registry:
                 'name. Give one of them a name of its own: kind="…".'
             )
             raise DefinitionError(msg)
+
+    def add(self, kind: Kind) -> None:
+        """Keep a kind, and leave it on its function, where child processes find it."""
         self.kinds[kind.name] = kind
         marks = getattr(kind.function, "__raincheck_kinds__", {})
         kind.function.__raincheck_kinds__ = {**marks, kind.name: kind}  # type: ignore[attr-defined]
@@ -84,12 +93,13 @@ class Prepared:
     """A function that is ready to be a route."""
 
     plan: Plan
+    kind: Kind
     submitter: Submitter
     route_options: dict[str, Any]
 
 
 def prepare(function: Callable[..., Any], *, registry: Registry, path: str, options: dict[str, Any]) -> Prepared:
-    """Analyse a function, register its kind and return the route that submits it.
+    """Analyse a function and return its kind with the route that submits it; nothing is registered yet.
 
     :raises DefinitionError: the function or a keyword cannot be used; the message names the remedy.
     """
@@ -99,11 +109,11 @@ def prepare(function: Callable[..., Any], *, registry: Registry, path: str, opti
     binding = bind(function, executor=executor, options=result)
     plan = binding.plan
     kind = _kind(function, plan, executor, ours, binding)
-    registry.add(kind, plan.name)
+    registry.refuse_taken(kind, plan.name)
     if options.get("dependencies"):
         registry.guarded.append(f"{plan.name} ({path})")
     submitter = Submitter(gateway=registry.gateway, kind=kind, capture=binding.inputs)
-    return Prepared(plan, submitter, _route_options(kind, binding, options, result, registry.max_body))
+    return Prepared(plan, kind, submitter, _route_options(kind, binding, options, result, registry))
 
 
 def _executor(function: Callable[..., Any], chosen: str | None) -> str:
@@ -141,13 +151,13 @@ def _kind(
             function=function,
             executor=executor,
             retry=_retry(options.get("retry")),
-            timeout=None if options.get("timeout") is None else duration(options["timeout"]),
+            timeout=None if options.get("timeout") is None else _duration("timeout", options["timeout"]),
             max_losses=_at_least_one("max_losses", options.get("max_losses", 3)),
             retention=_retention(options.get("retention", "7d")),
             memory_limit=_memory_limit(options.get("memory_limit"), executor),
             queue=_name(options.get("queue", "default")),
             priority=_whole("priority", options.get("priority", 0)),
-            wait=duration(options.get("wait", 0.0)),
+            wait=_duration("wait", options.get("wait", 0.0)),
             binding=binding,
         )
     except (ValueError, TypeError) as error:
@@ -185,8 +195,16 @@ def _whole(name: str, number: Any) -> int:
     return number
 
 
+def _duration(name: str, value: Any) -> timedelta:
+    try:
+        return duration(value)
+    except (ValueError, TypeError) as error:
+        msg = f"{name}: {error}"
+        raise ValueError(msg) from error
+
+
 def _retention(value: Any) -> timedelta:
-    found = duration(value)
+    found = _duration("retention", value)
     if found < _RETAINED_AT_LEAST:
         msg = f"retention={value!r} is shorter than 24 hours, which clients and idempotency keys rely on"
         raise ValueError(msg)
@@ -207,22 +225,29 @@ def _route_options(
     binding: FunctionBinding,
     options: dict[str, Any],
     result: ResultOptions,
-    max_body: int,
+    registry: Registry,
 ) -> dict[str, Any]:
     model = Any if binding.result_model is None else binding.result_model
     kept = {name: value for name, value in options.items() if name not in _OURS and name not in _RESULT}
-    documented = _result_documentation(kind.function, binding.result_model, result)
-    kept["responses"] = {
-        **openapi.submit_responses(result.status_code or 200, documented),
-        **options.get("responses", {}),
-    }
+    status = result.status_code or 200
+    description = kept.pop("response_description", None) or _ANSWER
+    documented = _result_documentation(kind.function, binding.result_model, result, description)
+    responses = openapi.submit_responses(status, documented)
+    if registry.owner_annotation is not None or options.get("dependencies"):
+        responses |= refusals()
+    kept["responses"] = openapi.with_responses(responses, options.get("responses") or {})
     extra = dict(options.get("openapi_extra") or {})
     extra["parameters"] = [*extra.get("parameters", []), *openapi.submit_parameters()]
     kept["openapi_extra"] = extra
-    kept.setdefault("operation_id", kind.name.replace(".", "_"))
+    if "generate_unique_id_function" not in kept:
+        kept.setdefault("operation_id", re.sub(r"[^\w-]+", "_", kind.name))
     if _TAKES_BODY_LIMIT and _reads_form(binding.plan):
-        kept.setdefault("max_body_size", max_body)
-    return {**kept, "response_model": Operation[model], "status_code": 202, "response_class": JSONResponse}  # type: ignore[valid-type]
+        kept.setdefault("max_body_size", registry.max_body)
+    # With a status_code of 202 both answers have one status: the function's own, and the operation.
+    answers: Any = documented_operation(model)
+    if status == _ACCEPTED:
+        answers = answers | model
+    return {**kept, "response_model": answers, "status_code": _ACCEPTED, "response_class": JSONResponse}
 
 
 def _reads_form(plan: Plan) -> bool:
@@ -237,14 +262,22 @@ def _reads_form(plan: Plan) -> bool:
     return False
 
 
-def _result_documentation(function: Callable[..., Any], model: Any, result: ResultOptions) -> dict[str, Any]:
-    description = "The function's own answer, when the client waits for it and it comes in time"
+def _result_documentation(
+    function: Callable[..., Any], model: Any, result: ResultOptions, description: str
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": description}
+    if not is_body_allowed_for_status_code(result.status_code):
+        return found
     response_class = result.response_class or _returned_response(function)
     if response_class is None or issubclass(response_class, JSONResponse):
-        return {"description": description} if model is None else {"description": description, "model": model}
-    media_type = response_class.media_type or "application/octet-stream"
+        media_type = getattr(response_class, "media_type", None) or _JSON
+        if model is None or result.status_code == _ACCEPTED:
+            return {**found, "content": {media_type: {"schema": {}}}}
+        if media_type == _JSON:
+            return {**found, "model": model}
+    media_type = getattr(response_class, "media_type", None) or openapi.ANY_MEDIA_TYPE
     schema = {"type": "string"} if media_type.startswith("text/") else {"type": "string", "format": "binary"}
-    return {"description": description, "content": {media_type: {"schema": schema}}}
+    return {**found, "content": {media_type: {"schema": schema}}}
 
 
 def _returned_response(function: Callable[..., Any]) -> type[Response] | None:

@@ -6,16 +6,25 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from raincheck.core import wire
 from raincheck.core.errors import ListDisabled, MalformedRequest, OperationFinished, RequestProblem
 from raincheck.core.operation import Operation, Status
-from raincheck.fastapi import openapi, paging
+from raincheck.fastapi import openapi, paging, stream_documents
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.authorisation import Authorisation
-from raincheck.fastapi.negotiation import LONGEST_WAIT, applied, etag_matches, idempotency_key, parse_prefer
+from raincheck.fastapi.negotiation import (
+    LONGEST_WAIT,
+    applied,
+    etag_matches,
+    idempotency_key,
+    parse_prefer,
+    parse_seconds,
+)
 from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.results import result_response, retry_after_seconds
 from raincheck.fastapi.stream_routes import StreamRoutes
@@ -25,9 +34,14 @@ from raincheck.fastapi.websocket import socket_endpoint
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from starlette.types import Receive, Scope, Send
+
     from raincheck.fastapi.serving import Gateway
 
+    Handler = Callable[[Request, str], Awaitable[Response]]
+
 _JSON = "application/json"
+_LARGEST_WAIT = 999_999_999
 
 
 def operation_routes(
@@ -45,7 +59,9 @@ def operation_routes(
     streams = StreamRoutes(gateway, authorisation=authorisation, listed=owner is not None)
     tickets = TicketRoutes(gateway)
 
-    def add(path: str, method: str, handler: Callable[[Request, str], Awaitable[Response]], **options: Any) -> None:
+    guarded = owner is not None or bool(dependencies)
+
+    def add(path: str, method: str, handler: Handler, route: dict[str, Any], **options: Any) -> None:
         async def endpoint(request: Request, raincheck_owner: caller) -> Response:  # type: ignore[valid-type]
             try:
                 return await handler(request, raincheck_owner)
@@ -55,16 +71,19 @@ def operation_routes(
         endpoint.__name__ = handler.__name__
         endpoint.__doc__ = handler.__doc__
         endpoint.__annotations__ = {"request": Request, "raincheck_owner": caller, "return": Response}
-        router.add_api_route(path, endpoint, methods=[method], response_class=Response, **options)
+        documented = openapi.guarded(route) if guarded else route
+        kept = {"response_class": Response, **documented, **options}
+        router.add_api_route(path, endpoint, methods=[method], **kept)
 
-    add("/operations", "GET", routes.list_operations, include_in_schema=owner is not None, **openapi.LIST)
-    add("/operations/events", "GET", streams.get_operations_events, **openapi.MANY_EVENTS)
-    add("/operations/{operation_id}/tickets", "POST", tickets.create_operation_ticket, **openapi.TICKET)
-    add("/operations/{operation_id}", "GET", routes.get_operation, **openapi.STATUS)
-    add("/operations/{operation_id}/result", "GET", routes.get_operation_result, **openapi.RESULT)
-    add("/operations/{operation_id}/cancel", "POST", routes.cancel_operation, **openapi.CANCEL)
-    add("/operations/{operation_id}/retry", "POST", routes.retry_operation, **openapi.RETRY)
-    add("/operations/{operation_id}", "DELETE", routes.delete_operation, **openapi.DELETE)
+    add("/operations", "GET", routes.list_operations, openapi.LIST, include_in_schema=owner is not None)
+    add("/operations/events", "GET", streams.get_operations_events, stream_documents.MANY_EVENTS)
+    add("/operations/{operation_id}/tickets", "POST", tickets.create_operation_ticket, stream_documents.TICKET)
+    add("/operations/{operation_id}", "GET", routes.get_operation, openapi.STATUS)
+    add("/operations/{operation_id}/result", "GET", routes.get_operation_result, openapi.RESULT)
+    add("/operations/{operation_id}/cancel", "POST", routes.cancel_operation, openapi.CANCEL)
+    add("/operations/{operation_id}/retry", "POST", routes.retry_operation, openapi.RETRY)
+    add("/operations/{operation_id}", "DELETE", routes.delete_operation, openapi.DELETE)
+    router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", _OtherMethods("DELETE, GET")))
     return [router, _unguarded(gateway, streams, authorisation, allowed_origins)]
 
 
@@ -84,11 +103,21 @@ def _unguarded(
             return problem_response(problem)
 
     get_operation_events.__annotations__ = {"request": Request, "return": Response}
-    options = {"methods": ["GET"], "response_class": Response, **openapi.EVENTS}
+    options = {"methods": ["GET"], **openapi.guarded(stream_documents.EVENTS)}
     router.add_api_route("/operations/{operation_id}/events", get_operation_events, **options)
     endpoint = socket_endpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
     router.add_websocket_route(f"{gateway.prefix}/operations/ws", endpoint)
     return router
+
+
+class _OtherMethods:
+    """Answers 405 with all methods of a path; by itself each route would only name its own (RFC 9110 §15.5.6)."""
+
+    def __init__(self, allowed: str) -> None:
+        self._allowed = allowed
+
+    async def __call__(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise HTTPException(405, headers={"Allow": self._allowed})
 
 
 class _Routes:
@@ -145,6 +174,9 @@ class _Routes:
         """Submit the request of a failed or cancelled operation again, as a new operation."""
         service = self._gateway.parts().service
         keys = request.headers.getlist("idempotency-key")
+        if len(keys) > 1:
+            detail = f"Idempotency-Key was sent {len(keys)} times. Send it once."
+            raise MalformedRequest(detail)
         key = idempotency_key(keys[0]) if keys else None
         submitted = await service.rerun(request.path_params["operation_id"], owner=owner, idempotency_key=key)
         operation = submitted.operation
@@ -209,13 +241,14 @@ def _long_poll(request: Request) -> tuple[float | None, int | None]:
     """
     wait = _single(request, "wait")
     after = _single(request, "after")
-    if wait is not None and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", wait):
+    seconds = None if wait is None else parse_seconds(wait)
+    if wait is not None and (seconds is None or seconds > _LARGEST_WAIT):
         detail = "wait must be a number of seconds, at most 60."
         raise MalformedRequest(detail)
     if after is not None and not re.fullmatch(r"[0-9]{1,15}", after):
         detail = "after must be the version that the client has, a whole number."
         raise MalformedRequest(detail)
-    return None if wait is None else min(LONGEST_WAIT, float(wait)), None if after is None else int(after)
+    return None if seconds is None else min(LONGEST_WAIT, seconds), None if after is None else int(after)
 
 
 def _single(request: Request, name: str) -> str | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from raincheck.core.errors import OperationWasCancelled, ResultNotReady
 from raincheck.core.operation import Operation, Status
 from raincheck.fastapi.problems import failure_response, problem_response
+from raincheck.fastapi.replayed_file import ReplayedFile
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -27,14 +28,14 @@ async def result_response(
 ) -> Response:
     """Return the function's own answer: status, media type, headers and bytes; or why there is none.
 
-    :raises HTTPException: the function raised one; the application's own handlers render it.
+    :raises HTTPException: the function raised one that no handler of the application renders.
     """
     headers = {"Operation-Id": operation.id, "Operation-Status": operation.status.value, "Cache-Control": "no-store"}
     match operation.status:
         case Status.SUCCEEDED:
             return await _replay(operation, request, blobs, headers)
         case Status.FAILED if operation.error is not None:
-            return failure_response(operation.error, operation_id=operation.id, headers=headers)
+            return await failure_response(operation.error, operation_id=operation.id, request=request, headers=headers)
         case Status.CANCELLED:
             detail = "The operation was cancelled before it had a result. Submit the request again, or retry it."
             return problem_response(OperationWasCancelled(detail, operation_id=operation.id), headers=headers)
@@ -58,7 +59,7 @@ async def _replay(operation: Operation, request: Request, blobs: BlobStore, head
     etag = f'"{result.etag}"'
     if result.blob is not None:
         path = await blobs.local_path(result.blob)
-        response: Response = FileResponse(path, result.status_code, media_type=result.media_type)
+        response: Response = ReplayedFile(path, result.status_code, media_type=result.media_type)
         response.headers["ETag"] = etag
     else:
         response = Response(result.body, result.status_code)
@@ -71,7 +72,8 @@ async def _replay(operation: Operation, request: Request, blobs: BlobStore, head
     for name, value in headers.items():
         response.headers[name] = value
     matches = request.headers.get("if-none-match")
-    if matches is not None and result.status_code == 200 and (matches.strip() == "*" or etag in matches):  # noqa: PLR2004
+    selects = matches is not None and request.method == "GET" and result.status_code == 200  # noqa: PLR2004
+    if matches is not None and selects and (matches.strip() == "*" or etag in matches):
         kept = {"ETag": etag, **headers}
         return Response(status_code=304, headers=kept)
     return response

@@ -115,6 +115,8 @@ def operation_decorator(
 
     def decorate(function: F) -> F:
         prepared = prepare(function, registry=registry, path=path, options=options)
+        if isinstance(target, OperationRouter) and target.dependencies and not options.get("dependencies"):
+            registry.guarded.append(f"{prepared.plan.name} ({target.prefix}{path})")
         submitter = prepared.submitter
 
         async def endpoint(**values: Any) -> Response:
@@ -126,6 +128,7 @@ def operation_decorator(
         extra = reserved_parameters(registry.owner_annotation)
         prepared.plan.dress(endpoint, extra)
         target.add_api_route(path, endpoint, methods=[method], **prepared.route_options)
+        registry.add(prepared.kind)  # only now: FastAPI may refuse the route, and the corrected one keeps its name
         return function
 
     return decorate

@@ -120,6 +120,9 @@ def _checked_name(function: Callable[..., Any]) -> str:
         msg = f"{function!r} has no name, so its operations would have no durable kind. Decorate a named function."
         raise DefinitionError(msg)
     name = full_name(function)
+    if inspect.ismethod(function):
+        msg = f"{name} is a method bound to an object, which a later run would not have. Decorate a function."
+        raise DefinitionError(msg)
     style = style_of(function)
     if style.yields:
         msg = (

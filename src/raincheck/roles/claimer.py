@@ -108,6 +108,9 @@ class Claimer:
             except (StoreUnavailable, StorageFull) as error:
                 logger.warning("nothing could be claimed: %s", error)
                 await asyncio.sleep(_POLL)
+            except Exception:
+                logger.exception("nothing could be claimed; trying again")  # the last line of defence: never stop
+                await asyncio.sleep(_POLL)
 
     async def run_once(self) -> None:
         """Claim for every executor that has room. A look on suspicion reads before it takes the write lock."""

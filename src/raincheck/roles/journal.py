@@ -45,14 +45,16 @@ class Journal:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._next_progress = 0.0
+        self._progress_timer: asyncio.TimerHandle | None = None
         self.finished = False
 
     # --- recording, from any thread -----------------------------------------------------------------------------
 
     def progress(self, progress: Progress) -> None:
         """Keep the newest progress."""
-        self._progress = progress
-        if not self._flush_asked:
+        with self._room:
+            self._progress = progress
+        if not self._flush_asked and self._progress_timer is None:
             self._ask_flush()
 
     def output(self, output: Output) -> None:
@@ -98,8 +100,12 @@ class Journal:
     # --- writing, on the loop -----------------------------------------------------------------------------------
 
     def _start_flush(self) -> None:
-        if self._task is None and not self._closed:
+        if self._task is None and not self._closed and not self.finished:  # finish() writes the rest, and alone
             self._task = self._loop.create_task(self._flush(), name="raincheck-journal")
+
+    def _progress_due(self) -> None:
+        self._progress_timer = None
+        self._start_flush()
 
     async def _flush(self) -> None:
         try:
@@ -115,9 +121,8 @@ class Journal:
             return
         if self._entries:
             self._ask_flush()
-        elif self._progress is not None:
-            self._flush_asked = True
-            self._loop.call_at(self._next_progress, self._start_flush)
+        elif self._progress is not None and self._progress_timer is None:
+            self._progress_timer = self._loop.call_at(self._next_progress, self._progress_due)
 
     async def _write_patiently(self, entries: list[Entry], progress: Progress | None) -> None:
         while not self._closed:
@@ -139,11 +144,11 @@ class Journal:
         with self._room:
             entries = self._entries[:_LARGEST_WRITE]
             del self._entries[: len(entries)]
-        progress = None
-        now = self._loop.time()
-        if self._progress is not None and (force_progress or now >= self._next_progress) and not self._entries:
-            progress, self._progress = self._progress, None
-            self._next_progress = now + _PROGRESS_INTERVAL
+            progress = None
+            now = self._loop.time()
+            if self._progress is not None and (force_progress or now >= self._next_progress) and not self._entries:
+                progress, self._progress = self._progress, None
+                self._next_progress = now + _PROGRESS_INTERVAL
         return entries, progress
 
     def _made_room(self, entries: Sequence[Entry]) -> None:

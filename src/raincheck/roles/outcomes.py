@@ -73,7 +73,7 @@ class OutcomeWriter:
         except transitions.OutputTooLarge:
             await self.output_too_large(lease)
 
-    def _decide(
+    def _decide(  # noqa: PLR0911 - one return for each outcome
         self,
         operation: Operation,
         run: int,

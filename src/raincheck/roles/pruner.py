@@ -45,12 +45,15 @@ class Pruner:
     async def _work(self) -> None:
         for round_number in itertools.count():
             try:
-                while await self.run_once() == _BATCH:
-                    await asyncio.sleep(0)
+                gone = _BATCH
+                while gone == _BATCH:
+                    gone = await self.run_once()
                 if round_number % _SWEEP_EVERY == 0:
                     await self.sweep()
             except (StoreUnavailable, StorageFull) as error:
                 logger.warning("expired operations could not be removed: %s", error)
+            except Exception:
+                logger.exception("expired operations could not be removed; trying again")
             await asyncio.sleep(_INTERVAL)
 
     async def run_once(self) -> int:

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("raincheck.reaper")
 _INTERVAL = 0.5
+_PROMPT = 1.0
 
 
 class Reaper:
     """Looks twice a second. A dead process is seen by its lock at once, a silent one when its lease runs out.
 
-    After a pause of this process or a jump of the clock no lease is judged for one lease time: the others were
-    paused too, or the clock lies.
+    No lease is judged for one lease time at first, after a pause of this process, a jump of the clock, or while the
+    store refused writes: the clock may have jumped, and the others may have been paused or kept from renewing.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Reaper:
         self._monotonic = monotonic
         self._last: tuple[datetime, float] | None = None
         self._judge_leases_from = 0.0
+        self._tidied = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -62,7 +64,10 @@ class Reaper:
             try:
                 await self.run_once()
             except (StoreUnavailable, StorageFull) as error:
+                self._spare_leases()
                 logger.warning("expired work could not be looked for: %s", error)
+            except Exception:
+                logger.exception("expired work could not be looked for; trying again")
             await asyncio.sleep(_INTERVAL)
 
     async def run_once(self) -> None:
@@ -74,29 +79,54 @@ class Reaper:
             if await asyncio.to_thread(self._liveness.is_dead, worker):
                 logger.warning("worker %s is dead; its %d operations are taken over", worker, len(leases))
                 await self._all([self._lose(lease) for lease in leases])
+        if not self._tidied:
+            self._tidied = True
+            await asyncio.to_thread(self._tidy, set(overdue.holders))
         if self._monotonic() >= self._judge_leases_from:
-            await self._all([self._expire(lease) for lease in overdue.expired_leases])
+            await self._all([self._expire(lease, now) for lease in overdue.expired_leases])
         await self._all([self._deadline(operation_id) for operation_id in overdue.deadlines])
+
+    def _tidy(self, holders: set[str]) -> None:
+        """Drop the traces of dead workers that hold nothing; those of others are what tells that they are dead."""
+        for worker in self._liveness.workers():
+            if worker not in holders and self._liveness.is_dead(worker):
+                self._liveness.forget(worker)
 
     def _notice_pause(self, now: datetime) -> None:
         monotonic = self._monotonic()
-        if self._last is not None:
+        if self._last is None:
+            self._spare_leases()
+        else:
             wall_passed = (now - self._last[0]).total_seconds()
             passed = monotonic - self._last[1]
             late = passed > self._lease.total_seconds() / 2
             jumped = abs(wall_passed - passed) > 1.0
             if late or jumped:
-                self._judge_leases_from = monotonic + self._lease.total_seconds()
+                self._spare_leases()
         self._last = (now, monotonic)
 
+    def _spare_leases(self) -> None:
+        self._judge_leases_from = self._monotonic() + self._lease.total_seconds()
+
     async def _all(self, changes: list[asyncio.Future[None]]) -> None:
-        await asyncio.gather(*changes)
+        """Wait for all, so that one failure leaves no change behind unobserved."""
+        for result in await asyncio.gather(*changes, return_exceptions=True):
+            if result is not None:
+                raise result
 
     def _lose(self, lease: Lease) -> asyncio.Future[None]:
         return self._change(lease.id, lambda found: transitions.lose(found, run=lease.run, now=self._clock()))
 
-    def _expire(self, lease: Lease) -> asyncio.Future[None]:
-        return self._change(lease.id, lambda found: transitions.expire_lease(found, run=lease.run, now=self._clock()))
+    def _expire(self, lease: Lease, now: datetime) -> asyncio.Future[None]:
+        looked = self._monotonic()
+
+        def expire(found: Operation) -> Change | None:
+            if self._monotonic() - looked > _PROMPT:  # what held up this write held up the renewals of the living
+                self._spare_leases()
+                return None
+            return transitions.expire_lease(found, run=lease.run, now=now)
+
+        return self._change(lease.id, expire)
 
     def _deadline(self, operation_id: str) -> asyncio.Future[None]:
         return self._change(operation_id, lambda found: transitions.expire_deadline(found, now=self._clock()))

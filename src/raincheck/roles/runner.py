@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,14 @@ from raincheck.context import OperationContext
 from raincheck.core import transitions
 from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
 from raincheck.core.operation import Operation, Status
-from raincheck.core.outcome import Interrupted, Outcome
+from raincheck.core.outcome import AskedToRetry, Interrupted, Outcome
 from raincheck.invocation import Invocation
 from raincheck.logs import run_logging
 from raincheck.ports import Lease
 from raincheck.roles.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from raincheck.roles.outcomes import OutcomeWriter
 
 logger = logging.getLogger("raincheck.run")
+_THREAD_PATIENCE = 0.3  # the executor gives threads another second when it stops
+_STOP_PATIENCE = 1.5  # a child has a second to clean up before it is killed
+_BREATH = timedelta(seconds=1)
 
 
 class StopReason(Enum):
@@ -94,12 +98,16 @@ class Runner:
         self._max_result = max_result
         self._app = app
         self._ended = ended
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._interrupting = False
         self.runs: dict[Lease, Run] = {}
 
     def start(self, operation: Operation) -> None:
         """Begin a claimed operation's run."""
         kind = self._kinds[operation.kind]
         task = asyncio.get_running_loop().create_task(self._run(operation, kind), name=f"raincheck-{operation.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         task.add_done_callback(_report)
 
     async def _run(self, operation: Operation, kind: Kind) -> None:
@@ -109,14 +117,26 @@ class Runner:
         try:
             with run_logging(run.invocation.context):
                 self._limit_time(run)
-                outcome = await run.executor.run(run.invocation)
+                if self._interrupting:  # it was still being prepared when the others were told
+                    self.stop_run(run, StopReason.DRAIN)
+                outcome = await self._execute(run)
                 if run.timer is not None:
                     run.timer.cancel()
                 await self._finish(run, outcome)
         finally:
+            if run.timer is not None:
+                run.timer.cancel()
             run.journal.close()
             self.runs.pop(run.lease, None)
             self._ended()
+
+    async def _execute(self, run: Run) -> Outcome:
+        try:
+            return await run.executor.run(run.invocation)
+        except (OSError, RuntimeError) as error:
+            # This machine has no descriptor, process or thread left: neither the function's fault nor a lost worker.
+            logger.warning("%s could not be started here and is queued again: %r", run.operation.id, error)
+            return AskedToRetry(after=_BREATH)
 
     async def _prepare(self, operation: Operation, kind: Kind) -> Run:
         lease = Lease(operation.id, operation.run)
@@ -232,23 +252,26 @@ class Runner:
 
         A thread that goes on keeps its lease: it ends with the process, whose lock tells the others.
         """
-        await self._settle(grace)
-        for run in list(self.runs.values()):
-            if run.reason is None and run.executor.name != "thread":
-                self.stop_run(run, StopReason.DRAIN)
+        await self._settle(self._tasks, grace)
+        self._interrupting = True
+        threads = set()
         for run in list(self.runs.values()):
             if run.executor.name == "thread":
                 run.invocation.context.request_cancel()
                 run.reason = run.reason or StopReason.DRAIN
-        await self._settle(2.0)
+                threads.add(run.task)
+            elif run.reason is None:
+                self.stop_run(run, StopReason.DRAIN)
+        await self._settle(self._tasks, _THREAD_PATIENCE)
+        await self._settle(self._tasks - threads, _STOP_PATIENCE - _THREAD_PATIENCE)
         for run in self.runs.values():
             logger.warning("%s still runs at shutdown; another worker takes it over", run.operation.id)
-        return not self.runs
+        return not self._tasks
 
-    async def _settle(self, seconds: float) -> None:
-        tasks = [run.task for run in self.runs.values() if run.task is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+    async def _settle(self, tasks: Collection[asyncio.Task[None] | None], seconds: float) -> None:
+        waiting = [task for task in tasks if task is not None]
+        if waiting:
+            await asyncio.wait(waiting, timeout=seconds)
 
     # --- the outcome ----------------------------------------------------------------------------------------------
 

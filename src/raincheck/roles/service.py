@@ -240,8 +240,8 @@ class Service:
                 operation_id,
                 lambda found: transitions.request_cancel(found, now=self._clock()),
             )
-        except KeyError:
-            raise not_found(operation_id) from None
+        except KeyError:  # it went between the look and the write; another look says how
+            return await self.get(operation_id, owner=owner)
 
     async def rerun(
         self,
@@ -286,8 +286,8 @@ class Service:
         await self.get(operation_id, owner=owner)
         try:
             await self._store.delete(operation_id, check=transitions.refuse_delete, now=self._clock())
-        except KeyError:
-            raise not_found(operation_id) from None
+        except KeyError:  # it went between the look and the write; another look says how
+            await self.get(operation_id, owner=owner)
         await self._blobs.remove_operations([operation_id])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import StoreUnavailable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from raincheck.core.transitions import Change
     from raincheck.ports import EventStore
 
+logger = logging.getLogger("raincheck.tail")
 _POLL = 1.0
 
 
@@ -221,8 +223,12 @@ class Tail:
                     await self._noticed.wait()
             self._noticed.clear()
             began = loop.time()
-            with contextlib.suppress(StoreUnavailable):
+            try:
                 await self.run_once()
+            except StoreUnavailable:
+                pass  # the next look finds it all
+            except Exception:
+                logger.exception("waiting readers could not be fed; trying again")
             # Many notices and many readers: looking takes a tenth of the time at most.
             await asyncio.sleep(min(_POLL, 9 * (loop.time() - began)))
 

@@ -144,7 +144,12 @@ class LocalBlobs:
                     raise
                 self._copy(source, target)
                 file.unlink()
-        sync_folders(target, root=self._folder)
+        try:
+            sync_folders(target, root=self._folder)
+        except OSError:
+            with suppress(OSError):  # back to where it was, so that it can be adopted again
+                target.replace(file)
+            raise
         return Blob(name, length, hashed)
 
     def _link(self, source: Path, target: Path) -> None:

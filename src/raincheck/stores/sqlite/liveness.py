@@ -27,11 +27,16 @@ class FileLiveness:
         self._file: Path | None = None
 
     def enter(self, worker: str) -> None:
-        """Take the lock; call it before the first claim."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Take the lock; call it before the first claim.
+
+        The files of dead workers stay until ``forget``: without them the reaper could not tell that they are dead, and
+        their work would wait for the end of its lease.
+        """
+        self._folder.parent.mkdir(mode=0o700, exist_ok=True)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         self._file = self._folder / f"{worker}.lock"
-        self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while self._descriptor is None:
+            self._descriptor = _locked(self._file)
         _OURS.add(self._file.absolute())
 
     def leave(self) -> None:
@@ -45,13 +50,13 @@ class FileLiveness:
         self._descriptor = None
 
     def is_dead(self, worker: str) -> bool:
-        """Tell whether the worker's process has certainly ended. The file of a dead worker is removed."""
+        """Tell whether the worker's process has certainly ended."""
         file = self._folder / f"{worker}.lock"
         if file.absolute() in _OURS:
             return False
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except OSError:  # it left, or we are out of descriptors: in doubt it lives
             return False
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +66,26 @@ class FileLiveness:
             os.close(descriptor)
         return True
 
+    def workers(self) -> list[str]:
+        """Return the workers that have a file, live and dead."""
+        return [file.stem for file in self._folder.glob("*.lock")]
+
     def forget(self, worker: str) -> None:
         """Remove the file of a dead worker once nothing is held by it."""
         with contextlib.suppress(FileNotFoundError):
             (self._folder / f"{worker}.lock").unlink()
+
+
+def _locked(file: Path) -> int | None:
+    """Return a descriptor that holds the lock of the file of this name; None if somebody got in between."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # Others who look whether we live take the lock for an instant, so this waits.
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink > 0:  # not taken for a dead worker's and removed meanwhile
+            return descriptor
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None

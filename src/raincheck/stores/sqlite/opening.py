@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sqlite3
+import time
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from raincheck.core.errors import SchemaTooNew, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 APPLICATION_ID = 0x5241494E  # "RAIN": tells our files from other programs' databases
 LOWEST_SQLITE = (3, 35, 0)
@@ -17,6 +23,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
     | {"fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse"},
 )
 MOUNTS = Path("/proc/self/mountinfo")
+_PATIENCE = 10.0
+_NAP = 0.005
 
 
 def prepare_file(path: Path) -> None:
@@ -35,7 +43,7 @@ def prepare_file(path: Path) -> None:
     if kind in NETWORK_FILE_SYSTEMS:
         msg = (
             f"{path} lies on a network file system ({kind}), where SQLite's locks and shared memory are not safe. "
-            "Put the file on a local disk, or use a postgresql:// store."
+            "Put the file on a local disk."
         )
         raise StoreError(msg)
     try:
@@ -72,11 +80,11 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """Open a connection with the settings that the promises need.
 
     ``synchronous=FULL``: in WAL mode, NORMAL loses acknowledged commits in a power cut.
-    The busy timeout is zero: the writer waits by itself, with shorter naps than SQLite's.
+    Already the first statement reads the file, which another process may lock while it starts or ends: so it waits.
     """
     connection = sqlite3.connect(
         path,
-        timeout=5.0 if read_only else 0.0,
+        timeout=_PATIENCE,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
@@ -89,16 +97,39 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+@contextlib.contextmanager
+def refusing_unusable(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors while a file is opened into one that says what to do.
+
+    :raises StoreError: the file is locked for long, damaged, or no database.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        if _is_busy(error):
+            msg = (
+                f"{path} is locked by another process for longer than {_PATIENCE:.0f} seconds. End what holds it (such "
+                "as a backup or a database shell with an open transaction), then start again."
+            )
+        else:
+            msg = (
+                f"{path} cannot be used as the operation store: {error}. If it is not Raincheck's file, set "
+                "RAINCHECK_STORE to another path; if it is damaged, restore it from a backup."
+            )
+        raise StoreError(msg) from error
+
+
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the schema to this release; safe when several processes start at once.
+
+    Afterwards the busy timeout is zero: the writer waits by itself, with shorter naps than SQLite's.
 
     :raises SchemaTooNew: a newer release wrote the file.
     :raises StoreError: the file is another program's, or no database.
     """
-    connection.execute("PRAGMA busy_timeout = 10000")
-    try:
+    with refusing_unusable(path):
         refuse_foreign(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _keep_a_log(connection)
         for number, script in _migrations():
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -111,14 +142,25 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
-    except sqlite3.DatabaseError as error:
-        msg = (
-            f"{path} cannot be used as the operation store: {error}. If it is not Raincheck's file, set "
-            "RAINCHECK_STORE to another path; if it is damaged, restore it from a backup."
-        )
-        raise StoreError(msg) from error
-    finally:
         connection.execute("PRAGMA busy_timeout = 0")
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. SQLite does not wait for others here, whatever its busy timeout is: two may switch at once."""
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(_NAP)
+        else:
+            return
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return (getattr(error, "sqlite_errorname", None) or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
@@ -127,10 +169,11 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     :raises SchemaTooNew: a newer release wrote the file.
     :raises StoreError: the file is another program's.
     """
+    # The tables first: another process may be making them, and writes our mark in the same transaction.
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = schema_version(connection)
     newest = newest_schema()
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and application != APPLICATION_ID:
         msg = f"{path} is a database of another program. Set RAINCHECK_STORE to a file of its own."
         raise StoreError(msg)

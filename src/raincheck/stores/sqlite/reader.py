@@ -26,12 +26,7 @@ class Readers:
         self._path = path
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        self._pool = ThreadPoolExecutor(_THREADS, "raincheck-reader", initializer=self._open)
-
-    def _open(self) -> None:
-        connection = connect(self._path, read_only=True)
-        self._local.connection = connection
-        self._connections.append(connection)
+        self._pool = ThreadPoolExecutor(_THREADS, "raincheck-reader")
 
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run a query and return its result.
@@ -45,7 +40,19 @@ class Readers:
             raise StoreUnavailable(msg, retry_after=1) from error
 
     def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        return query(self._local.connection)
+        return query(self._connection())
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return the thread's connection, opened at its first query.
+
+        Not as the pool's initializer: one that fails, such as for want of a file descriptor, breaks a pool for good.
+        """
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = connect(self._path, read_only=True)
+            self._local.connection = connection
+            self._connections.append(connection)
+        return connection
 
     def close(self) -> None:
         """End the threads, then close their connections."""

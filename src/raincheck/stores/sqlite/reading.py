@@ -32,10 +32,12 @@ _DEADLINES = (
 )
 # Each branch has an index of its own: what waits, what is held, what has finished lately.
 _CHANGED_IN = f"SELECT {LIGHT_COLUMNS} FROM operations WHERE owner = :owner AND updated_at >= :since"  # noqa: S608
-_CHANGED = (
-    f"SELECT * FROM ({_CHANGED_IN} AND status = 'queued' "
-    f"UNION ALL {_CHANGED_IN} AND status IN ('running', 'cancelling') "
-    f"UNION ALL {_CHANGED_IN} AND finished_at IS NOT NULL AND finished_at >= :since) ORDER BY 14 LIMIT :limit"
+_CHANGED = " UNION ALL ".join(
+    [
+        f"{_CHANGED_IN} AND status = 'queued'",
+        f"{_CHANGED_IN} AND status IN ('running', 'cancelling')",
+        f"{_CHANGED_IN} AND finished_at IS NOT NULL AND finished_at >= :since",
+    ],
 )
 _EVENTS = (
     "SELECT operation, version, run, type, time, data FROM events WHERE operation = ? AND version > ? "
@@ -135,7 +137,7 @@ def changed_since(
 ) -> list[Operation]:
     """Return an owner's operations that changed since a moment, oldest change first."""
     since = milliseconds(moment)
-    rows = connection.execute(_CHANGED, {"owner": owner, "since": since, "limit": limit})
+    rows = connection.execute(f"{_CHANGED} ORDER BY 14 LIMIT :limit", {"owner": owner, "since": since, "limit": limit})
     return [operation_from(row) for row in rows]
 
 

@@ -24,7 +24,10 @@ class Reserve:
         self.held = False
 
     def take(self) -> bool:
-        """Take the space, at most twice a second; True when it is held."""
+        """Take the space, at most twice a second; True when it is held.
+
+        :raises OSError: the file cannot be made for another reason than a full disk.
+        """
         if self.held:
             return True
         now = time.monotonic()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic_core import PydanticSerializationError, to_json
 
 from raincheck.core import transitions
-from raincheck.core.errors import StorageFull
+from raincheck.core.errors import StorageFull, StoreError, StoreUnavailable
 from raincheck.core.moments import milliseconds
 from raincheck.core.transitions import Change
 from raincheck.ports import Accepted, KeyConflict, Lease, Overdue, Renewal, Replayed, Submitted, Tombstone
 from raincheck.stores.sqlite import reading, retention, tickets
-from raincheck.stores.sqlite.opening import connect, migrate, prepare_file
+from raincheck.stores.sqlite.opening import connect, migrate, prepare_file, refusing_unusable
 from raincheck.stores.sqlite.queries import statement
 from raincheck.stores.sqlite.reader import Readers
 from raincheck.stores.sqlite.reserve import Reserve
@@ -84,10 +84,18 @@ class SqliteStore:
 
     def _prepare(self) -> sqlite3.Connection:
         prepare_file(self.path)
-        connection = connect(self.path)
+        with refusing_unusable(self.path):
+            connection = connect(self.path)
         try:
             migrate(connection, self.path)
             self._reserve.take()
+        except OSError as error:
+            connection.close()
+            msg = (
+                f"{side_folder(self.path)} cannot be written: {error.strerror}. Raincheck keeps files, locks and a "
+                "reserve there. Give this user write access, or set RAINCHECK_STORE to another place."
+            )
+            raise StoreError(msg) from error
         except BaseException:
             connection.close()
             raise
@@ -128,9 +136,8 @@ class SqliteStore:
 
     async def submit(self, operation: Operation) -> Submitted:
         """Make a new operation durable, or find the one that its idempotency key belongs to."""
-        if not self._reserve.held and not await asyncio.to_thread(self._reserve.take):
-            msg = "The disk that holds the operation store is full; nothing was accepted. Try again later."
-            raise StorageFull(msg, retry_after=5)
+        if not self._reserve.held:
+            await self._take_reserve()
         row = row_text(operation)
         if operation.idempotency_key is None:
             accepted = Accepted(operation)
@@ -139,6 +146,16 @@ class SqliteStore:
             return accepted
         found: Submitted = await self._write(Unit(lambda connection: _submit_keyed(connection, operation, row)))
         return found
+
+    async def _take_reserve(self) -> None:
+        try:
+            held = await asyncio.to_thread(self._reserve.take)
+        except OSError as error:
+            msg = "The operation store cannot be written at the moment; nothing was accepted. Try again."
+            raise StoreUnavailable(msg, retry_after=1) from error
+        if not held:
+            msg = "The disk that holds the operation store is full; nothing was accepted. Try again later."
+            raise StorageFull(msg, retry_after=5)
 
     async def claim(self, claim: Claim) -> list[Operation]:
         """Lease queued operations to a worker."""

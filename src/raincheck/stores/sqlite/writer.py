@@ -200,8 +200,10 @@ class Writer:
         try:
             self._transaction(batch)
         except BaseException as error:  # noqa: BLE001 - a bug in a unit must reach its caller, not end the writer
-            if len(everything) == 1:
-                everything[0].error = _translate(error) if isinstance(error, sqlite3.Error) else error
+            if len(everything) == 1 or _is_busy(error):  # waited for already; one by one they would wait again
+                for unit in everything:
+                    unit.error = _translate(error) if isinstance(error, sqlite3.Error) else error
+                    unit.result, unit.changes = None, ()
                 return
             for unit in everything:
                 unit.error, unit.result, unit.changes = None, None, ()
@@ -241,8 +243,7 @@ class Writer:
             try:
                 action()
             except sqlite3.OperationalError as error:
-                busy = (error.sqlite_errorname or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-                if not busy or time.monotonic() > give_up:
+                if not _is_busy(error) or time.monotonic() > give_up:
                     raise
                 time.sleep(_NAP)
             else:
@@ -259,8 +260,12 @@ def _resolve(unit: Unit) -> None:
         future.set_exception(unit.error)
 
 
+def _is_busy(error: BaseException) -> bool:
+    return (getattr(error, "sqlite_errorname", None) or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
 def _translate(error: sqlite3.Error) -> Exception:
-    name = error.sqlite_errorname or "" if hasattr(error, "sqlite_errorname") else ""
+    name = getattr(error, "sqlite_errorname", None) or ""
     if name in _FULL_CODES:
         msg = "The disk that holds the operation store is full; nothing was written. Free some space, then try again."
         return StorageFull(msg, retry_after=5)

@@ -1,0 +1,84 @@
+# Raincheck: every command a contributor needs. `make help` lists them.
+# A fresh machine needs Python 3.11+ with pip, and make; Node 20 for the operator's page and the TypeScript client.
+#   make test PYTHON=python3.13      another interpreter (the environment is rebuilt when the version changes)
+#   make test VENV=/tmp/other        another place for the environment
+
+PYTHON ?= python3
+VENV   ?= .venv
+PORT   ?= 8000
+UV     ?= uv
+ARGS   ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+BIN     := $(VENV)/bin
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+MADE    := $(VENV)/.made-$(VERSION)
+DEMO    := $(VENV)/.demo
+DEV     := $(VENV)/.dev
+EDITABLE = $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
+           --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench format generated lock clean
+.DELETE_ON_ERROR:
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+demo: $(DEMO)  ## run the demo on http://127.0.0.1:$(PORT); Ctrl-C ends it
+	@$(BIN)/python -m examples.demo --port $(PORT) $(ARGS)
+
+test: $(DEV)  ## run the tests (ARGS="-k name -x" goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV)  ## lint, format, types, layers, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	@$(MAKE) --no-print-directory generated ARGS=--check
+
+generated: $(DEV)  ## write the generated files (ARGS=--check only compares)
+	@set -e; for generator in $(sort $(wildcard tools/generate_*.py)); do \
+	    echo "$$generator $(ARGS)"; $(BIN)/python $$generator $(ARGS); \
+	done
+
+format: $(DEV)  ## format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV)  ## measure (benchmarks/README.md says what)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock:  ## renew requirements/*.txt with uv (ARGS=--upgrade takes new versions)
+	$(LOCK) --group dev --output-file requirements/dev.txt
+	$(LOCK) --group demo --constraints requirements/dev.txt --output-file requirements/demo.txt
+
+clean:  ## remove the environment, caches and the demo's data
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/demo/.data
+	find . -name __pycache__ -not -path '*/node_modules/*' -prune -exec rm -rf {} +
+
+# The environment. A stamp file tells what is installed, so the second call is instant.
+# Debian's python3 may lack ensurepip; then the environment borrows the pip of $(PYTHON).
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Raincheck needs Python 3.11 or newer: make ... PYTHON=python3.12")'
+	@echo "Making $(VENV) for Python $(VERSION)"
+	@$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || { \
+	    $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	    $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	@touch $@
+
+$(DEMO): requirements/demo.txt pyproject.toml $(MADE)
+	@echo "Installing the demo's packages into $(VENV) (about a minute, once)"
+	$(BIN)/python -m pip install --require-hashes --requirement requirements/demo.txt
+	$(EDITABLE)
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml $(MADE)
+	@echo "Installing the development packages into $(VENV) (one to two minutes, once)"
+	$(BIN)/python -m pip install --require-hashes --requirement requirements/dev.txt
+	$(EDITABLE)
+	@touch $@ $(DEMO)

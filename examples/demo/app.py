@@ -1,0 +1,125 @@
+"""The demo application: four slow endpoints, each made durable by one decorator."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import httpx2
+from fastapi import FastAPI, UploadFile
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, Field
+
+from examples.demo import folders
+from examples.demo.fractal import View, render_fractal
+from examples.demo.orders import ImportReport, import_orders
+from examples.demo.report import render_report
+from examples.demo.weather import ForecastRequest, Forecasts, collect_forecasts, weather_service
+from raincheck import OperationContext, Raincheck, Retry, WorkerDepends
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Start the third party that the demo calls."""
+    folders.make_folders()
+    async with weather_service() as url:
+        app.state.weather_url = url
+        yield
+
+
+app = FastAPI(title="Raincheck demo", lifespan=lifespan)
+rain = Raincheck(app, store=f"sqlite:///{folders.OPERATIONS_DB}")
+
+
+# --- waiting for others: an async function in the event loop --------------------------------------------------
+
+
+async def weather_client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """Give a client of the weather service for the length of a run."""
+    async with httpx2.AsyncClient(base_url=app.state.weather_url, timeout=60) as client:
+        yield client
+
+
+Weather = Annotated[httpx2.AsyncClient, WorkerDepends(weather_client)]
+
+
+@rain.post("/forecasts", retry=Retry(attempts=3, on=(httpx2.HTTPError,)), timeout="5m")
+async def forecasts(order: ForecastRequest, weather: Weather, op: OperationContext) -> Forecasts:
+    """Ask a slow third party for many cities at once."""
+    return await collect_forecasts(order.cities, weather, op)
+
+
+# --- work in the background: a plain function in a thread -----------------------------------------------------
+
+
+@rain.post("/imports", retry=Retry(attempts=3), timeout="30m")
+def imports(file: UploadFile, op: OperationContext) -> ImportReport:
+    """Import an order export; rejected rows are emitted as they are found."""
+    return import_orders(file.file, folders.SHOP_DB, op)
+
+
+# --- heavy computing: a process of its own, which a cancel really ends ----------------------------------------
+
+
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder for the length of a run; what the function returned has been read before it is removed."""
+    with tempfile.TemporaryDirectory(dir=folders.RENDERED) as folder:
+        yield Path(folder)
+
+
+Scratch = Annotated[Path, WorkerDepends(scratch_folder)]
+
+
+class ReportRequest(BaseModel):
+    """How the report is called."""
+
+    title: Annotated[str, Field(min_length=1, max_length=60)] = "A year of rain"
+
+
+@rain.post("/reports", executor="process", timeout="10m", response_class=FileResponse)
+def reports(order: ReportRequest, scratch: Scratch, op: OperationContext) -> FileResponse:
+    """Render a PDF of plots from the imported orders."""
+    pdf = scratch / "report.pdf"
+    render_report(folders.SHOP_DB, pdf, title=order.title, op=op)
+    return FileResponse(pdf, media_type="application/pdf", filename="report.pdf")
+
+
+class FractalRequest(BaseModel):
+    """Which part of the Mandelbrot set to draw, and how large."""
+
+    width: Annotated[int, Field(ge=64, le=8192)] = 1920
+    height: Annotated[int, Field(ge=64, le=8192)] = 1280
+    center: tuple[float, float] = (-0.743643887, 0.131825904)
+    span: Annotated[float, Field(gt=0, le=8)] = 0.012
+    iterations: Annotated[int, Field(ge=1, le=20_000)] = 500
+
+
+@rain.post("/fractals", executor="process", timeout="10m", response_class=FileResponse)
+def fractals(order: FractalRequest, scratch: Scratch, op: OperationContext) -> FileResponse:
+    """Draw a large picture tile by tile."""
+    png = scratch / "fractal.png"
+    view = View(
+        width=order.width,
+        height=order.height,
+        center=complex(*order.center),
+        span=order.span,
+        iterations=order.iterations,
+    )
+    render_fractal(view, png, op=op)
+    return FileResponse(png, media_type="image/png", filename="fractal.png", content_disposition_type="inline")
+
+
+# --- the page -------------------------------------------------------------------------------------------------
+
+
+@app.get("/", include_in_schema=False)
+def page() -> FileResponse:
+    """Serve the page with a button for each way."""
+    return FileResponse(folders.HERE / "page.html", media_type="text/html")
+
+
+@app.get("/orders.csv", include_in_schema=False)
+def orders_csv() -> FileResponse:
+    """Serve the generated export, so that the page can upload it."""
+    return FileResponse(folders.ORDERS_CSV, media_type="text/csv")

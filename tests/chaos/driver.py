@@ -1,0 +1,302 @@
+"""Starts real servers on one file, hurts them, and judges what the store says against what really ran."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+
+from raincheck.core.events import Event, EventType
+from raincheck.core.operation import Operation, Status
+from raincheck.stores.sqlite import SqliteStore
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 30.0
+
+
+def until(found: Any, *, patience: float = PATIENCE, what: str = "it") -> Any:
+    """Return the first truthy answer; fail loudly when none comes."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        answer = found()
+        if answer:
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not happen within {patience:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One line of the side-effect log; ``at`` is the machine's monotonic clock, the same in all processes."""
+
+    id: str
+    run: int
+    attempt: int
+    phase: str
+    pid: int
+    at: float
+
+
+@dataclass(eq=False)
+class Server:
+    """One started program: a server with its workers, or a worker."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    client: httpx2.Client
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def ready(self) -> Server:
+        """Wait until it answers."""
+
+        def answers() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            with contextlib.suppress(httpx2.HTTPError):
+                return self.client.get("/alive").status_code == 200
+            return False
+
+        until(answers, what="an answer of the server")
+        return self
+
+    def submit(self, kind: str, *, headers: dict[str, str] | None = None, **order: Any) -> str:
+        """Return the id of an accepted operation."""
+        answer = self.client.post(f"/{kind}", json=order, headers=headers)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def get(self, operation_id: str) -> dict[str, Any]:
+        """Poll once."""
+        answer = self.client.get(f"/operations/{operation_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def kill(self) -> float:
+        """KILL the program alone, wait for its end, and return when it was."""
+        at = time.monotonic()
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        return at
+
+    def terminate(self) -> float:
+        """TERM the program, wait for its end, and return how long that took."""
+        at = time.monotonic()
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        return time.monotonic() - at
+
+    def pause(self) -> None:
+        """STOP the program alone and wait until it stands still."""
+        os.kill(self.pid, signal.SIGSTOP)
+        until(lambda: psutil.Process(self.pid).status() == psutil.STATUS_STOPPED, what="the stop")
+
+    def resume(self) -> None:
+        """CONT the program."""
+        os.kill(self.pid, signal.SIGCONT)
+
+
+@dataclass(eq=False)
+class Scene:
+    """One database, one side-effect log, and the programs that use them."""
+
+    folder: Path
+    deaf: bool = False
+    settings: dict[str, str] = field(default_factory=dict)
+    store_folder: Path | None = None
+    servers: list[Server] = field(default_factory=list)
+
+    @property
+    def database(self) -> Path:
+        return (self.store_folder or self.folder) / "operations.db"
+
+    def environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINCHECK_")}
+        return {
+            **inherited,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+            "CHAOS_EFFECTS": str(self.folder / "effects"),
+            "RAINCHECK_STORE": f"sqlite:///{self.database}",
+            "RAINCHECK_LEASE": "15s",
+            **({"CHAOS_DEAF": "1"} if self.deaf else {}),
+            **self.settings,
+        }
+
+    def start(self, *arguments: str, descriptors: int | None = None, under: tuple[str, ...] = ()) -> Server:
+        """Start a server; wait for it with ``ready()``."""
+        port = free_port()
+        command = ["-m", "uvicorn", "tests.chaos.application:app", "--port", str(port), "--log-level", "warning"]
+        return self._launch([*under, sys.executable, *command, *arguments], port, descriptors)
+
+    def start_worker(self) -> Server:
+        """Start a program that only works."""
+        command = ["-c", "from raincheck.cli import main; main()", "worker", "tests.chaos.application:rain"]
+        return self._launch([sys.executable, *command], 0, None)
+
+    def _launch(self, command: list[str], port: int, descriptors: int | None) -> Server:
+        log = self.folder / f"server-{len(self.servers)}.log"
+
+        def limit() -> None:
+            if descriptors is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self.environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=limit,  # noqa: PLW1509 - one system call
+            )
+        client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False)
+        server = Server(process, port, log, client)
+        self.servers.append(server)
+        return server
+
+    def close(self) -> None:
+        """End every program that this scene started, and what they left."""
+        for server in self.servers:
+            server.client.close()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
+            server.process.wait(PATIENCE)
+        until(lambda: not self.living_pids(), what="the end of all children")
+
+    # --- what really happened -----------------------------------------------------------------------------------
+
+    def effects(self) -> list[Effect]:
+        """Return the side effects in the order in which they were written."""
+        with contextlib.suppress(FileNotFoundError):
+            lines = (self.folder / "effects").read_text().splitlines()
+            parts = [line.split() for line in lines]
+            return [Effect(p[0], int(p[1]), int(p[2]), p[3], int(p[4]), float(p[5])) for p in parts]
+        return []
+
+    def begun(self, operation_id: str, *, run: int = 1) -> Effect:
+        """Wait for the first side effect of a run."""
+
+        def found() -> Effect | None:
+            return next((e for e in self.effects() if e.id == operation_id and e.run >= run), None)
+
+        effect: Effect = until(found, what=f"run {run} of {operation_id}")
+        return effect
+
+    def living_pids(self) -> set[int]:
+        """Return the processes that left side effects and are alive, other than the servers themselves."""
+        servers = {server.pid for server in self.servers if server.process.poll() is None}
+        return {effect.pid for effect in self.effects() if alive(effect.pid)} - servers
+
+    # --- what the store says ------------------------------------------------------------------------------------
+
+    def read(self, ids: list[str]) -> dict[str, tuple[Operation, list[Event]]]:
+        """Return records and complete logs, read through the store."""
+        return asyncio.run(self._read(ids))
+
+    async def _read(self, ids: list[str]) -> dict[str, tuple[Operation, list[Event]]]:
+        store = SqliteStore(self.database)
+        await store.open()
+        try:
+            found: dict[str, tuple[Operation, list[Event]]] = {}
+            for operation_id in ids:
+                events: list[Event] = []
+                while True:
+                    after = events[-1].version if events else 0
+                    portion = await store.events_after({operation_id: after})
+                    assert operation_id in portion, f"{operation_id} was accepted and is lost"
+                    operation, more = portion[operation_id]
+                    events += more
+                    found[operation_id] = (operation, events)
+                    if not more:
+                        break
+            return found
+        finally:
+            await store.close()
+
+    def finished(self, ids: list[str], *, by: Server, patience: float = PATIENCE) -> dict[str, dict[str, Any]]:
+        """Poll until all operations are done; every poll of an accepted id must answer."""
+        done: dict[str, dict[str, Any]] = {}
+
+        def all_done() -> bool:
+            for operation_id in ids:
+                if operation_id not in done:
+                    resource_now = by.get(operation_id)
+                    if resource_now["done"]:
+                        done[operation_id] = resource_now
+            return len(done) == len(ids)
+
+        until(all_done, patience=patience, what="the end of all accepted operations")
+        return done
+
+    def judge(self, ids: list[str], *, status: Status = Status.SUCCEEDED) -> dict[str, tuple[Operation, list[Event]]]:
+        """Check the promises for operations that are done: nothing lost, one end, an ordered log, unique runs."""
+        found = self.read(ids)
+        effects = defaultdict(list)
+        for effect in self.effects():
+            effects[effect.id].append(effect)
+        for operation_id in ids:
+            operation, events = found[operation_id]
+            assert operation.status is status, f"{operation_id} ended {operation.status}: {operation.error}"
+            judge_log(operation, events)
+            judge_runs(effects[operation_id])
+        return found
+
+
+def judge_log(operation: Operation, events: list[Event]) -> None:
+    """Check one finished log: strictly rising, one end, holes only where a progress was superseded."""
+    versions = [event.version for event in events]
+    assert versions == sorted(set(versions)), f"{operation.id}: versions are not strictly rising: {versions}"
+    assert versions[0] == 1
+    ends = [event.version for event in events if event.type is EventType.DONE]
+    assert ends == [operation.version], f"{operation.id} has {len(ends)} ends"
+    assert versions[-1] == operation.version
+    if operation.progress is None:
+        assert versions == list(range(1, operation.version + 1)), f"{operation.id} has a hole: {versions}"
+    outputs: dict[int, list[str]] = defaultdict(list)
+    for event in events:
+        if event.type is EventType.OUTPUT:
+            outputs[event.run].append(event.data)
+    for run, chunks in outputs.items():
+        expected = [f'{{"chunk": {{"run": {run}, "step": {step}}}}}' for step in range(len(chunks))]
+        assert [
+            chunk.replace(":", ": ").replace(":  ", ": ").replace(",", ", ").replace(",  ", ", ") for chunk in chunks
+        ] == expected, f"{operation.id}: output of run {run} has a gap: {chunks}"
+
+
+def judge_runs(effects: list[Effect]) -> None:
+    """Check the side effects of one operation: each run began once, and later runs began later."""
+    begins = [effect for effect in effects if effect.phase == "begin"]
+    assert max(Counter(effect.run for effect in begins).values(), default=1) == 1
+    assert [effect.run for effect in begins] == sorted(effect.run for effect in begins)
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; a zombie does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

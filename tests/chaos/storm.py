@@ -1,0 +1,120 @@
+"""Seeded storms: clients submit all the time while processes are killed at random moments."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+
+import httpx2
+
+from tests.chaos.driver import Scene, Server
+
+KINDS = ("async", "thread", "process")
+
+
+@dataclass(eq=False)
+class Client:
+    """One client's submits: what it was told, and what it was left in the dark about."""
+
+    number: int
+    random: random.Random
+    accepted: dict[str, str] = field(default_factory=dict)
+    dark: dict[str, tuple[str, dict[str, object]]] = field(default_factory=dict)
+    refused: int = 0
+
+    def submit(self, base: str, count: int) -> str | None:
+        """Submit once; return the id if the answer arrived."""
+        key = f"client-{self.number}-{count}"
+        kind = self.random.choice(KINDS)
+        order: dict[str, object] = {"steps": self.random.randint(1, 3), "pause": 0.02, "payload": key}
+        order["progress"] = self.random.random() < 0.5
+        try:
+            answer = httpx2.post(
+                f"{base}/{kind}", json=order, headers={"Idempotency-Key": key}, timeout=15, trust_env=False
+            )
+        except httpx2.HTTPError:
+            self.dark[key] = (kind, order)
+            return None
+        if answer.status_code == 202:
+            self.accepted[key] = answer.json()["id"]
+            return self.accepted[key]
+        assert answer.status_code in {429, 503, 507}, f"{answer.status_code} {answer.text}"
+        self.refused += 1
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a storm did and found."""
+
+    kills: int
+    accepted: int
+    in_the_dark: int
+    reruns: int
+    takeovers: tuple[float, ...]
+
+
+def storm(scene: Scene, *, seed: int, kills: int, clients: int = 3) -> Report:
+    """Kill one of two servers again and again under submits; then check every promise."""
+    chance = random.Random(seed)
+    servers: list[Server] = [scene.start().ready() for _ in range(2)]
+    ending = threading.Event()
+    crowd = [Client(number, random.Random(seed * 100 + number)) for number in range(clients)]
+
+    def work(client: Client) -> None:
+        count = 0
+        while not ending.wait(client.random.uniform(0.01, 0.08)):
+            target = servers[client.random.randrange(2)]
+            client.submit(str(target.client.base_url).rstrip("/"), count)
+            count += 1
+
+    threads = [threading.Thread(target=work, args=(client,), daemon=True) for client in crowd]
+    for thread in threads:
+        thread.start()
+    killed_at: list[float] = []
+    for _ in range(kills):
+        time.sleep(chance.uniform(0.1, 0.9))
+        index = chance.randrange(2)
+        killed_at.append(servers[index].kill())
+        servers[index] = scene.start().ready()
+    ending.set()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive(), "a client hangs"
+
+    for client in crowd:
+        for key, (kind, order) in client.dark.items():
+            ids = set()
+            for _ in range(2):  # repeated, it is the same operation
+                answer = servers[0].client.post(f"/{kind}", json=order, headers={"Idempotency-Key": key})
+                assert answer.status_code == 202, answer.text
+                ids.add(answer.json()["id"])
+            assert len(ids) == 1
+            client.accepted[key] = ids.pop()
+    ids = [operation_id for client in crowd for operation_id in client.accepted.values()]
+    assert len(ids) == len(set(ids))
+    scene.finished(ids, by=servers[0], patience=60)
+    found = scene.judge(ids)
+    assert {operation.attempt for operation, _ in found.values()} <= {1}
+    assert everything_in(scene) == set(ids), "an operation exists that no client asked for"
+    takeovers = [
+        min(later) for at in killed_at if (later := [e.at - at for e in scene.effects() if e.run > 1 and e.at > at])
+    ]
+    return Report(
+        kills=kills,
+        accepted=len(ids),
+        in_the_dark=sum(len(client.dark) for client in crowd),
+        reruns=sum(operation.run > 1 for operation, _ in found.values()),
+        takeovers=tuple(takeovers),
+    )
+
+
+def everything_in(scene: Scene) -> set[str]:
+    """Return the ids of all operations in the database."""
+    import contextlib
+    import sqlite3
+
+    with contextlib.closing(sqlite3.connect(scene.database)) as connection:
+        return {row[0] for row in connection.execute("SELECT id FROM operations")}

@@ -1,0 +1,285 @@
+"""``raincheck worker`` does the work of web processes that run none."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+FEATURE = """
+import asyncio
+import time
+from pathlib import Path
+from raincheck import OperationContext, Raincheck
+
+rain = Raincheck()
+router = rain.router()
+
+@router.post("/double")
+async def double(number: int) -> int:
+    return 2 * number
+
+@router.post("/apart", queue="apart")
+async def apart() -> str:
+    return "done"
+
+@router.post("/interrupted")
+async def interrupted(op: OperationContext) -> dict[str, int]:
+    if op.run == 1:
+        await asyncio.sleep(600)
+    return {"run": op.run, "attempt": op.attempt}
+
+@router.post("/endless")
+def endless() -> None:
+    time.sleep(600)
+"""
+WEB = """
+import contextlib
+from pathlib import Path
+from fastapi import FastAPI
+from feature import rain, router
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    Path("opened").touch()
+    yield
+    Path("closed").touch()
+
+app = FastAPI(lifespan=lifespan)
+rain.install(app)
+app.include_router(router)
+"""
+PATIENCE = 60.0
+
+
+def eventually(condition, *, what):
+    """Wait until a condition holds and return its value; fail when it takes too long."""
+    give_up = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < give_up, f"waited too long for {what}"
+        time.sleep(0.02)
+    return found
+
+
+class Process:
+    """A process of ours with its log."""
+
+    def __init__(self, folder, name, *command, **settings):
+        self.log = folder / f"{name}.log"
+        environment = {**os.environ, "RAINCHECK_STORE": "sqlite:///raincheck.db", **settings}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+
+    def logged(self, text):
+        """Wait until the log has a text; fail at once when the process has ended without it."""
+
+        def found():
+            ended = self.process.poll() is not None
+            content = self.log.read_text()
+            assert text in content or not ended, f"ended with {self.process.returncode}: {content}"
+            return text in content
+
+        eventually(found, what=f"{text!r} in {self.log}")
+
+    def send(self, number):
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self):
+        """Return the exit code."""
+        return self.process.wait(PATIENCE)
+
+    def kill(self):
+        """End it if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with an application in two modules."""
+    (tmp_path / "feature.py").write_text(FEATURE)
+    (tmp_path / "web.py").write_text(WEB)
+    return tmp_path
+
+
+@pytest.fixture
+def start(folder):
+    """Return a function that starts ``raincheck worker`` and waits until it works."""
+    started = []
+
+    def worker(target="web:rain", *options, drain="0.1s"):
+        command = (sys.executable, "-c", "from raincheck.cli import main; main()", "worker", target, *options)
+        process = Process(folder, f"worker-{len(started)}", *command, RAINCHECK_WORKERS="false", RAINCHECK_DRAIN=drain)
+        started.append(process)
+        process.logged("working: ")
+        return process
+
+    yield worker
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def web(folder):
+    """Return a function that calls a web process that runs no work, and gives the answer's JSON."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = (sys.executable, "-m", "uvicorn", "web:app", "--port", str(port), "--log-level", "info")
+    process = Process(folder, "web", *command, RAINCHECK_WORKERS="false")
+
+    def call(method, path):
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
+
+    try:
+        process.logged("Uvicorn running")
+        (folder / "opened").unlink()
+        yield call
+    finally:
+        process.kill()
+
+
+@pytest.fixture
+def submit(web):
+    """Return a function that submits an operation and gives its path."""
+    return lambda path: web("POST", path)["links"]["self"]
+
+
+@pytest.fixture
+def reach(web):
+    """Return a function that waits until an operation has a status, and gives the resource."""
+
+    def wait_for(path, status):
+        def found():
+            resource = web("GET", path)
+            return resource if resource["status"] == status else None
+
+        return eventually(found, what=f"{path} {status}")
+
+    return wait_for
+
+
+def test_a_worker_finishes_what_a_web_process_accepted(start, submit, reach, folder):
+    """The web process runs nothing; a worker claims what waits, inside the application's own lifespan."""
+    path = submit("/double?number=21")
+    worker = start()
+    assert reach(path, "succeeded")["result"] == 42
+    assert (folder / "opened").exists()
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert (folder / "closed").exists()
+
+
+def test_the_start_is_one_line_with_store_kinds_queues_and_slots(start, folder):
+    """An operator sees at once what this worker works on, workers switched on in spite of RAINCHECK_WORKERS."""
+    worker = start("web:rain", "--queues", "apart,default")
+    (line,) = [line for line in worker.log.read_text().splitlines() if "working: " in line]
+    assert f"store {folder / 'raincheck.db'}" in line
+    assert "kinds apart, double, endless, interrupted" in line
+    assert "queues apart, default" in line
+    assert "slots async 100" in line
+
+
+def test_without_an_application_the_routers_operations_are_run(start, submit, reach):
+    """A module that only has routers is enough for a worker."""
+    path = submit("/double?number=4")
+    start("feature")
+    assert reach(path, "succeeded")["result"] == 8
+
+
+def test_only_the_named_queues_are_served(start, submit, reach, web):
+    """What waits in another queue goes on waiting, although it was there first."""
+    other = submit("/double?number=1")
+    mine = submit("/apart")
+    start("web:rain", "--queues", "apart")
+    reach(mine, "succeeded")
+    assert web("GET", other)["status"] == "queued"
+
+
+def test_sigterm_hands_running_work_to_the_next_worker(start, submit, reach):
+    """The drain gives the attempt back: the second worker's run is run 2 of attempt 1."""
+    first = start()
+    path = submit("/interrupted")
+    reach(path, "running")
+    first.send(signal.SIGTERM)
+    assert first.wait() == 0
+    reach(path, "queued")
+    start()
+    assert reach(path, "succeeded")["result"] == {"run": 2, "attempt": 1}
+
+
+def test_ctrl_c_twice_ends_at_once(start, submit, reach):
+    """The first asks to drain, the second does not wait for it."""
+    worker = start(drain="600s")
+    path = submit("/endless")
+    reach(path, "running")
+    worker.send(signal.SIGINT)
+    worker.logged("stopping: ")
+    worker.send(signal.SIGINT)
+    assert worker.wait() == 130
+
+
+def test_an_endless_thread_does_not_hold_up_the_end(start, submit, reach):
+    """A thread cannot be stopped; the worker exits all the same, and the next one sees by the lock that it is gone."""
+    worker = start()
+    path = submit("/endless")
+    reach(path, "running")
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+    second = start()
+    second.logged("is dead; its 1 operations are taken over")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "code", "message"),
+    [
+        (["nothing:rain"], {}, 2, "There is no module 'nothing'"),
+        (["web:app"], {}, 2, "is a FastAPI, not a Raincheck object"),
+        (["web:rain", "--queues", " , "], {}, 2, "--queues names no queue"),
+        (["web:rain"], {"RAINCHECK_STORE": "memory:"}, 1, "no other process can reach"),
+        (["web:rain"], {"RAINCHECK_STORE": "sqlite:///no/such/folder.db"}, 1, "does not exist"),
+        (["web:rain"], {"RAINCHECK_DRAIN": "soon"}, 1, "RAINCHECK_DRAIN"),
+        (["empty:rain"], {}, 1, "has no operations"),
+    ],
+)
+def test_what_cannot_work_ends_with_one_line(folder, arguments, settings, code, message):
+    """No traceback: what, why and the next step on stderr; 2 for a wrong argument, 1 for all else."""
+    (folder / "empty.py").write_text("from raincheck import Raincheck\nrain = Raincheck()\n")
+    command = (Path(sys.executable).with_name("raincheck"), "worker", *arguments)
+    environment = {**os.environ, "RAINCHECK_STORE": "sqlite:///raincheck.db", **settings}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_imports_no_web_framework():
+    """``--help`` answers without the second that FastAPI and pydantic take to import."""
+    program = (
+        "import sys\nfrom raincheck.cli import main\n"
+        "try:\n    main()\nfinally:\n    print(sorted({'fastapi', 'pydantic', 'sqlite3'} & set(sys.modules)))"
+    )
+    command = (sys.executable, "-c", program, "--help")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "worker" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_public_name_can_be_imported():
+    """The package imports its names when they are asked for; each of them must be where it says."""
+    import raincheck
+
+    assert all(getattr(raincheck, name) is not None for name in raincheck.__all__)
+    assert not hasattr(raincheck, "Nothing")

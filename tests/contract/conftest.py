@@ -1,0 +1,79 @@
+"""Real servers, with one process and with two; every request may then meet another process."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.serving import Server
+
+_RUNNING: list[Server] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show what the servers printed while a test failed."""
+    before = getattr(item, "_printed_before", {})
+    report = yield
+    if report.when == "call" and report.failed:
+        for server in _RUNNING:
+            printed = server.log[before.get(server.port, 0) :]
+            if printed.strip():
+                report.sections.append((f"server on port {server.port}", printed[-8000:]))
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _remember_logs(request):
+    """Remember where the servers' logs stood before the test."""
+    request.node._printed_before = {server.port: len(server.log) for server in _RUNNING}
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory):
+    """Start servers; whatever still runs ends with the session."""
+
+    def start(application, folder=None, **options):
+        server = Server(application, folder or tmp_path_factory.mktemp(application), **options)
+        _RUNNING.append(server)
+        return server
+
+    yield start
+    for server in _RUNNING:
+        server.stop()
+    _RUNNING.clear()
+
+
+@pytest.fixture(scope="session", params=[1, 2], ids=["one-process", "two-processes"])
+def server(request, start_server):
+    """A server where callers own what they submit."""
+    return start_server("owned", processes=request.param)
+
+
+@pytest.fixture(scope="session")
+def unowned(start_server):
+    """A server without an owner rule."""
+    return start_server("unowned")
+
+
+@pytest.fixture(scope="session")
+def small(start_server):
+    """A server with small limits that runs no work."""
+    return start_server("few", workers=False, max_queued=3, max_body="64KiB")
+
+
+@pytest.fixture(scope="session")
+def rooted(start_server):
+    """A server behind a proxy that strips ``/api``, with an application mounted in another."""
+    return start_server("mounted", arguments=("--root-path", "/api"))
+
+
+@pytest.fixture
+def caller(server):
+    """A caller whom nobody was before."""
+    return server.caller()
+
+
+@pytest.fixture
+def other(server):
+    """Another caller."""
+    return server.caller()

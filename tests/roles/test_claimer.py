@@ -1,0 +1,179 @@
+"""The claimer takes no more than there is room for, looks when it should, and never stops at an error."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from raincheck.core.errors import StoreUnavailable
+from raincheck.core.operation import Status
+from raincheck.core.retry import Retry
+from raincheck.ports import Kind
+from raincheck.roles import claimer as claimer_module
+from raincheck.roles.claimer import Claimer
+from raincheck.testing.conformance.specimens import SECOND, submitted
+
+pytestmark = pytest.mark.anyio
+
+
+def kind(name, executor):
+    """Return a kind of an executor."""
+    return Kind(
+        name=name,
+        function=print,
+        executor=executor,
+        retry=Retry(),
+        timeout=None,
+        max_losses=3,
+        retention=SECOND,
+        memory_limit=None,
+        queue="default",
+        priority=0,
+        wait=0 * SECOND,
+        binding=None,
+    )
+
+
+class Room:
+    """An executor as the claimer sees it."""
+
+    def __init__(self, free) -> None:
+        self.free = free
+
+
+class Desk:
+    """Where claimed operations arrive; each takes a slot."""
+
+    def __init__(self, rooms) -> None:
+        self.rooms = rooms
+        self.begun = []
+        self.arrived = asyncio.Event()
+
+    def begin(self, operation):
+        self.begun.append(operation)
+        self.rooms["async" if operation.kind == "report" else "thread"].free -= 1
+        self.arrived.set()
+
+    async def next(self):
+        await asyncio.wait_for(self.arrived.wait(), 5)
+        self.arrived.clear()
+
+
+@pytest.fixture
+async def desk(anyio_backend):
+    """Provide two async slots and one thread."""
+    return Desk({"async": Room(2), "thread": Room(1)})
+
+
+@pytest.fixture
+async def claimer(store, desk, time, monkeypatch):
+    """Provide a claimer that does not poll by itself within a test."""
+    monkeypatch.setattr(claimer_module, "_POLL", 3600)
+    made = Claimer(
+        store=store,
+        worker="me",
+        kinds={"report": kind("report", "async"), "image": kind("image", "thread")},
+        queues=None,
+        executors=desk.rooms,
+        lease=15 * SECOND,
+        clock=time.now,
+        begin=desk.begin,
+    )
+    yield made
+    await made.stop()
+
+
+async def test_it_claims_as_many_as_there_are_free_slots(store, claimer, desk):
+    """For each executor; the rest stays queued for others, and unknown kinds are left alone."""
+    for name in ("report", "report", "report", "image", "image", "unknown"):
+        await submitted(store, kind=name)
+    await claimer.run_once()
+    assert sorted(operation.kind for operation in desk.begun) == ["image", "report", "report"]
+    assert await store.queue_depth(limit=10) == 3
+
+
+async def test_a_freed_slot_takes_what_was_left(store, claimer, desk):
+    """No poll is needed while more waits than there was room for."""
+    for _ in range(3):
+        await submitted(store)
+    await claimer.start()
+    await desk.next()
+    assert len(desk.begun) == 2
+    desk.rooms["async"].free = 1
+    claimer.slot_freed()
+    await desk.next()
+    assert len(desk.begun) == 3
+
+
+async def test_a_commit_of_this_process_is_claimed_at_once_and_a_due_one_in_time(store, claimer, desk, time):
+    """What is queued for later is looked for when it falls due."""
+    store.subscribe(claimer.committed)
+    await claimer.start()
+    await submitted(store)
+    await desk.next()
+    later = await submitted(store, run_at=time.now() + SECOND / 20)
+    time.pass_(0.1)
+    await desk.next()
+    assert desk.begun[-1].id == later.id
+
+
+async def test_a_notice_of_another_process_is_enough(store, claimer, desk):
+    """A foreign commit may have queued something."""
+    await claimer.start()
+    await asyncio.sleep(0)
+    await submitted(store)
+    claimer.notice()
+    await desk.next()
+
+
+async def test_a_deaf_process_finds_work_by_polling(store, claimer, desk, monkeypatch):
+    """Without signals only latency changes."""
+    monkeypatch.setattr(claimer_module, "_POLL", 0.01)
+    await claimer.start()
+    await asyncio.sleep(0)
+    await submitted(store)
+    await desk.next()
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("away"), OSError(24, "no descriptors"), KeyError("a bug")])
+async def test_no_error_ends_the_claiming(store, claimer, desk, monkeypatch, trouble):
+    """A claimer that stopped at an error would leave everything queued for ever."""
+    monkeypatch.setattr(claimer_module, "_POLL", 0.01)
+    claim = store.claim
+    failed = asyncio.Event()
+
+    async def failing(wish):
+        if not failed.is_set():
+            failed.set()
+            raise trouble
+        return await claim(wish)
+
+    monkeypatch.setattr(store, "claim", failing)
+    await submitted(store)
+    await claimer.start()
+    await desk.next()
+    assert failed.is_set()
+
+
+async def test_a_claim_in_flight_when_it_stops_is_still_begun(store, claimer, desk, monkeypatch):
+    """It is committed: dropped, the operation would wait for the end of its lease."""
+    claim = store.claim
+    committed, proceed = asyncio.Event(), asyncio.Event()
+
+    async def slow(wish):
+        claimed = await claim(wish)
+        committed.set()
+        await proceed.wait()
+        return claimed
+
+    monkeypatch.setattr(store, "claim", slow)
+    operation = await submitted(store)
+    await claimer.start()
+    await committed.wait()
+    stopping = asyncio.ensure_future(claimer.stop())
+    await asyncio.sleep(0)
+    proceed.set()
+    await stopping
+    assert [begun.id for begun in desk.begun] == [operation.id]
+    assert desk.begun[0].status is Status.RUNNING

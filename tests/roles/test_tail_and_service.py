@@ -1,0 +1,186 @@
+"""Waiting readers are woken by this process's commits and, deaf or not, by those of others; submits are bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+
+import pytest
+
+from raincheck.core import transitions
+from raincheck.core.errors import Draining, IdempotencyKeyReused, QueueFull
+from raincheck.core.retry import Retry
+from raincheck.ports import Accepted, Kind, Replayed
+from raincheck.roles import tail as tail_module
+from raincheck.roles.durations import Durations
+from raincheck.roles.service import Service, Submission
+from raincheck.roles.tail import Tail
+from raincheck.testing.conformance.specimens import NOW, RESULT, SECOND, started, submitted
+
+pytestmark = pytest.mark.anyio
+KIND = Kind(
+    name="report",
+    function=print,
+    executor="async",
+    retry=Retry(),
+    timeout=None,
+    max_losses=3,
+    retention=SECOND,
+    memory_limit=None,
+    queue="default",
+    priority=0,
+    wait=0 * SECOND,
+    binding=None,
+)
+
+
+@pytest.fixture
+async def tail(store):
+    """Provide a started tail that hears of this process's commits only by the test's own hand."""
+    made = Tail(store=store)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def service(store, tail):
+    """Provide a service with a queue of three."""
+    return Service(
+        store=store,
+        blobs=None,
+        tail=tail,
+        durations=Durations(),
+        kinds={"report": KIND},
+        clock=lambda: NOW,
+        entropy=os.urandom,
+        max_queued=3,
+    )
+
+
+async def finish(store, operation):
+    """Let an operation succeed."""
+    return await store.change(
+        operation.id, lambda found: transitions.succeed(found, run=operation.run, result=RESULT, now=NOW)
+    )
+
+
+async def test_a_commit_of_this_process_wakes_the_reader_without_a_query(store, tail, service, monkeypatch):
+    """The record comes with the commit; the store is not asked again."""
+    store.subscribe(tail.committed)
+    operation = await started(store)
+    waiting = asyncio.ensure_future(service.wait(operation.id, owner="", seconds=30))
+    while not tail._watchers:
+        await asyncio.sleep(0)
+    monkeypatch.setattr(store, "events_after", None)
+    await finish(store, operation)
+    assert (await asyncio.wait_for(waiting, 5)).done
+
+
+async def test_a_notice_wakes_the_reader_of_what_another_process_wrote(store, tail, service, monkeypatch):
+    """One query after a signal serves all watched operations."""
+    monkeypatch.setattr(tail_module, "_POLL", 3600)
+    operation = await started(store)
+    waiting = asyncio.ensure_future(service.wait(operation.id, owner="", seconds=30))
+    while not tail._watchers:
+        await asyncio.sleep(0)
+    await finish(store, operation)
+    tail.notice()
+    assert (await asyncio.wait_for(waiting, 5)).done
+
+
+async def test_a_deaf_process_finds_the_change_by_polling(store, service, monkeypatch):
+    """Without any signal only latency changes."""
+    monkeypatch.setattr(tail_module, "_POLL", 0.01)
+    deaf = Tail(store=store)
+    service._tail = deaf
+    operation = await started(store)
+    waiting = asyncio.ensure_future(service.wait(operation.id, owner="", seconds=30))
+    while not deaf._watchers:
+        await asyncio.sleep(0)
+    await finish(store, operation)
+    await deaf.start()
+    try:
+        assert (await asyncio.wait_for(waiting, 5)).done
+    finally:
+        await deaf.stop()
+
+
+async def test_a_change_that_comes_while_the_record_is_read_is_not_missed(store, tail, service, monkeypatch):
+    """The watcher saw the end before the waiter began to wait: it must not wait for another."""
+    store.subscribe(tail.committed)
+    operation = await started(store)
+    read = store.get
+
+    async def slow_get(operation_id):
+        found = await read(operation_id)
+        await finish(store, operation)
+        return found
+
+    monkeypatch.setattr(store, "get", slow_get)
+    found = await asyncio.wait_for(service.wait(operation.id, owner="", seconds=30), 5)
+    assert found.done
+
+
+async def test_a_broken_query_does_not_end_the_feeding(store, tail, service, monkeypatch):
+    """An unexpected error is logged and the next notice is served."""
+    operation = await started(store)
+    query = store.events_after
+    broken = asyncio.Event()
+
+    async def breaking(cursors):
+        if not broken.is_set():
+            broken.set()
+            raise ValueError("a bug")
+        return await query(cursors)
+
+    monkeypatch.setattr(store, "events_after", breaking)
+    waiting = asyncio.ensure_future(service.wait(operation.id, owner="", seconds=30))
+    while not tail._watchers:
+        await asyncio.sleep(0)
+    tail.notice()
+    await broken.wait()
+    await finish(store, operation)
+    tail.notice()
+    assert (await asyncio.wait_for(waiting, 5)).done
+
+
+async def test_a_drain_ends_waits_early_with_the_state_as_it_is(store, tail, service):
+    """Waiting readers get an answer before the server goes, and submits are refused."""
+    operation = await submitted(store)
+    waiting = asyncio.ensure_future(service.wait(operation.id, owner="", seconds=30))
+    while not tail._watchers:
+        await asyncio.sleep(0)
+    tail.drain()
+    assert not (await asyncio.wait_for(waiting, 5)).done
+    service.draining = True
+    with pytest.raises(Draining):
+        await service.submit(submission(service))
+
+
+def submission(service, **fields):
+    """Return a submission of an empty request."""
+    return replace(Submission(id=service.new_id(), kind=KIND, owner="", input="{}"), **fields)
+
+
+async def test_the_queue_is_bounded_and_opens_again(store, service, monkeypatch):
+    """What is above the bound gets 429; once work has left the queue, submits are accepted again."""
+    monkeypatch.setattr("raincheck.roles.service._RECOUNT", 0.0)
+    for _ in range(3):
+        assert isinstance(await service.submit(submission(service)), Accepted)
+    with pytest.raises(QueueFull):
+        await service.submit(submission(service))
+    first = next(iter(store._operations.values()))
+    await store.change(first.id, lambda found: transitions.request_cancel(found, now=NOW))
+    assert isinstance(await service.submit(submission(service)), Accepted)
+
+
+async def test_a_key_gives_one_operation_and_refuses_another_request(service):
+    """Same key and fingerprint: the same operation; another fingerprint: refused."""
+    first = await service.submit(submission(service, idempotency_key="k", fingerprint="a"))
+    again = await service.submit(submission(service, idempotency_key="k", fingerprint="a"))
+    assert isinstance(again, Replayed)
+    assert again.operation.id == first.operation.id
+    with pytest.raises(IdempotencyKeyReused):
+        await service.submit(submission(service, idempotency_key="k", fingerprint="b"))
