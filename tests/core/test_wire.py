@@ -83,6 +83,7 @@ def test_the_time_left_is_estimated_from_the_fraction() -> None:
         run=1,
         started_at=NOW,
         progress=Progress(fraction=0.25),
+        progress_run=1,
         progress_at=NOW + 10 * SECOND,
     )
     assert json.loads(wire.resource(running, links=LINKS))["progress"]["eta_seconds"] == 30.0
