@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +21,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--kills", type=int, default=8, help="kills in each round")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are ended too
     kills, accepted, dark, reruns = 0, 0, 0, 0
     takeovers: list[float] = []
     for number in range(chosen.rounds):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import sqlite3
 import threading
 import time
 from dataclasses import dataclass, field
 
 import httpx2
 
-from tests.chaos.driver import Scene, Server
+from tests.chaos.driver import Effect, Scene, Server
 
 KINDS = ("async", "thread", "process")
 
@@ -28,7 +30,8 @@ class Client:
         """Submit once; return the id if the answer arrived."""
         key = f"client-{self.number}-{count}"
         kind = self.random.choice(KINDS)
-        order: dict[str, object] = {"steps": self.random.randint(1, 3), "pause": 0.02, "payload": key}
+        pause = self.random.choice([0.02, 0.02, 0.3])
+        order: dict[str, object] = {"steps": self.random.randint(1, 3), "pause": pause, "payload": key}
         order["progress"] = self.random.random() < 0.5
         try:
             answer = httpx2.post(
@@ -73,11 +76,11 @@ def storm(scene: Scene, *, seed: int, kills: int, clients: int = 3) -> Report:
     threads = [threading.Thread(target=work, args=(client,), daemon=True) for client in crowd]
     for thread in threads:
         thread.start()
-    killed_at: list[float] = []
+    killed: list[tuple[int, float]] = []
     for _ in range(kills):
         time.sleep(chance.uniform(0.1, 0.9))
         index = chance.randrange(2)
-        killed_at.append(servers[index].kill())
+        killed.append((servers[index].pid, servers[index].kill()))
         servers[index] = scene.start().ready()
     ending.set()
     for thread in threads:
@@ -99,22 +102,31 @@ def storm(scene: Scene, *, seed: int, kills: int, clients: int = 3) -> Report:
     found = scene.judge(ids)
     assert {operation.attempt for operation, _ in found.values()} <= {1}
     assert everything_in(scene) == set(ids), "an operation exists that no client asked for"
-    takeovers = [
-        min(later) for at in killed_at if (later := [e.at - at for e in scene.effects() if e.run > 1 and e.at > at])
-    ]
     return Report(
         kills=kills,
         accepted=len(ids),
         in_the_dark=sum(len(client.dark) for client in crowd),
         reruns=sum(operation.run > 1 for operation, _ in found.values()),
-        takeovers=tuple(takeovers),
+        takeovers=tuple(takeovers(scene, killed)),
     )
+
+
+def takeovers(scene: Scene, killed: list[tuple[int, float]]) -> list[float]:
+    """Return the seconds from each KILL to the next run's first side effect, for each operation it interrupted."""
+    last: dict[tuple[str, int], Effect] = {}
+    first: dict[tuple[str, int], float] = {}
+    for effect in scene.effects():
+        last[effect.id, effect.run] = effect
+        first.setdefault((effect.id, effect.run), effect.at)
+    took = []
+    for pid, at in killed:
+        for (operation_id, run), effect in last.items():
+            if effect.pid == pid and effect.phase != "end" and (operation_id, run + 1) in first:
+                took.append(first[operation_id, run + 1] - at)
+    return took
 
 
 def everything_in(scene: Scene) -> set[str]:
     """Return the ids of all operations in the database."""
-    import contextlib
-    import sqlite3
-
     with contextlib.closing(sqlite3.connect(scene.database)) as connection:
         return {row[0] for row in connection.execute("SELECT id FROM operations")}

@@ -12,5 +12,5 @@ pytestmark = pytest.mark.chaos
 
 def test_every_202_ends_and_every_broken_connection_is_settled_by_its_key(scene: Scene) -> None:
     """Accepted means finished; whoever got no answer finds exactly one operation with the same Idempotency-Key."""
-    report = storm(scene, seed=7 + scene.deaf, kills=3)
-    assert report.accepted > 20
+    report = storm(scene, seed=7 + scene.deaf, kills=2)
+    assert report.accepted > 10

@@ -80,6 +80,9 @@ def test_list_filters(caller):
         ({"tag.team": "a", "status": "succeeded"}, [succeeded]),
         ({"created_after": "2000-01-01T00:00:00Z"}, [queued, succeeded, failed]),
         ({"created_before": "2000-01-01T00:00:00Z"}, []),
+        ({"created_after": "0001-01-01T00:00:00Z"}, [queued, succeeded, failed]),
+        ({"created_before": "0001-01-01T00:00:00Z"}, []),
+        ({"created_before": "9999-12-31T23:59:59Z"}, [queued, succeeded, failed]),
         ({"created_after": "2999-01-01T00:00:00+02:00"}, []),
         ({"tag.team' OR 1=1 --": "a"}, []),
     ]

@@ -58,10 +58,11 @@ def _usable(timeout: str) -> bool:
 
 
 def _wait_briefly(case: Case) -> None:
-    """Hold answers shortly, and not at all where work starts later; longer waits take the same path."""
+    """Hold answers shortly, and not at all where the work is not about to end; longer waits take the same path."""
     prefer = case.headers.get("Prefer")
     if isinstance(prefer, str):
-        seconds = 0 if case.headers.keys() & {"Operation-Delay", "Operation-Not-Before"} else 1
+        later = case.headers.keys() & {"Operation-Delay", "Operation-Not-Before"}
+        seconds = 0 if later or "{operation_id}" in case.path else 1
         case.headers["Prefer"] = re.sub(r"(?i)\bwait=[0-9]+", f"wait={seconds}", prefer)
     try:
         long = 0.02 < float((case.query or {})["wait"]) <= 999_999_999

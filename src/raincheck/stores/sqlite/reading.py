@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from raincheck.core.events import history
-from raincheck.core.moments import milliseconds
+from raincheck.core.moments import EPOCH, milliseconds
 from raincheck.core.names import first_id_at
 from raincheck.ports import Lease, Overdue, Tombstone
 from raincheck.stores.sqlite.queries import statement
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from raincheck.ports import ListQuery
 
 _FURTHEST_POSITION = 1000
+_LONGEST_UPLOAD = timedelta(hours=1)
+"""An id is made before the request's files are stored, so it may be older than ``created_at``, never newer."""
 _POSITION = statement("queue_position")
 _GET = f"SELECT {FULL_COLUMNS} FROM operations WHERE id = ?"  # noqa: S608 - constant columns
 _HELD = "SELECT worker, id, run FROM operations WHERE status IN ('running', 'cancelling')"
@@ -95,9 +98,11 @@ def list_page(connection: sqlite3.Connection, query: ListQuery) -> list[Operatio
     for name, value in query.tags.items():
         require("EXISTS (SELECT 1 FROM json_each(metadata) AS tag WHERE tag.key = ? AND tag.value = ?)", name, value)
     if query.created_after is not None:
-        require("id >= ? AND created_at >= ?", first_id_at(query.created_after), milliseconds(query.created_after))
+        earliest = first_id_at(max(query.created_after, EPOCH + _LONGEST_UPLOAD) - _LONGEST_UPLOAD)
+        require("id >= ? AND created_at >= ?", earliest, milliseconds(query.created_after))
     if query.created_before is not None:
-        require("id < ?", first_id_at(query.created_before))
+        latest = first_id_at(query.created_before)
+        require("id < ? AND created_at < ?", latest, milliseconds(query.created_before))
     if query.before_id is not None:
         require("id < ?", query.before_id)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""

@@ -89,6 +89,14 @@ class ReadingConformance:
         query = ListQuery(owner=None, created_after=NOW + DAY - SECOND, created_before=NOW + DAY + SECOND)
         assert await _ids(store, query) == [wanted.id]
 
+    async def test_a_list_judges_the_time_of_creation_not_of_the_id(self, store: Store) -> None:
+        """An id is made before the request's files are stored, so it may be a little older."""
+        slow = await submitted(store, created=NOW, created_at=NOW + SECOND)
+        cases = {(NOW + SECOND, None): True, (NOW + 2 * SECOND, None): False, (None, NOW + SECOND): False}
+        for (after, before), shown in cases.items():
+            query = ListQuery(owner=None, created_after=after, created_before=before)
+            assert await _ids(store, query) == ([slow.id] if shown else [])
+
     async def test_filters_of_a_list_all_apply(self, store: Store) -> None:
         """A row must pass each of them."""
         wanted = await submitted(store, owner="ann", kind="invoice", metadata={"k": "v"})
