@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, ping, process_child, runs
+from benchmarks import accept, ping, runs, streams
 
-ALL = {"accept": accept.measure, "runs": runs.measure, "ping": ping.measure}
+ALL = {"accept": accept.measure, "runs": runs.measure, "ping": ping.measure, "streams": streams.measure}
 RESULTS = Path(__file__).with_name("results.json")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import os
 import time
 
 from fastapi import FastAPI
@@ -83,6 +85,30 @@ def burn_thread(seconds: float, op: OperationContext) -> str:
 def burn_process(seconds: float, op: OperationContext) -> str:
     """CPU-bound work in a process."""
     return burn(seconds, op)
+
+
+told = asyncio.Event()
+
+
+@rain.post("/broadcasts")
+async def broadcasts(op: OperationContext) -> None:
+    """Emit a line whenever somebody asks for one, until cancelled."""
+    while True:
+        await told.wait()
+        told.clear()
+        op.emit("a line for all readers")
+
+
+@app.post("/tell")
+async def tell() -> None:
+    """Ask for a line."""
+    told.set()
+
+
+@app.get("/process")
+async def process() -> int:
+    """Say which process serves."""
+    return os.getpid()
 
 
 @app.get("/ping")

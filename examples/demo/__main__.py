@@ -30,6 +30,9 @@ GUIDE = """
     curl -s "$URL/operations/$OP?wait=10"                     # held until it is done, ten seconds at most
     curl -s $URL/operations/$OP/result
 
+    # live: a tale word by word, as events on this very response
+    curl -sN $URL/tales -H "$JSON" -d '{{}}' -H 'Accept: text/event-stream'
+
     # processes: a PDF from what was imported, and a large picture
     OP=$(submit $URL/reports -H "$JSON" -d '{{"title": "A year of rain"}}')
     curl -s -o report.pdf $URL/operations/$OP/result -H 'Prefer: wait=60'

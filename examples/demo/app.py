@@ -1,4 +1,4 @@
-"""The demo application: four slow endpoints, each made durable by one decorator."""
+"""The demo application: five slow endpoints, each made durable by one decorator."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +15,7 @@ from examples.demo import folders
 from examples.demo.fractal import View, render_fractal
 from examples.demo.orders import ImportReport, import_orders
 from examples.demo.report import render_report
+from examples.demo.tale import Model, read_texts, tell
 from examples.demo.weather import ForecastRequest, Forecasts, collect_forecasts, weather_service
 from raincheck import OperationContext, Raincheck, Retry, WorkerDepends
 
@@ -23,6 +24,7 @@ from raincheck import OperationContext, Raincheck, Retry, WorkerDepends
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Start the third party that the demo calls."""
     folders.make_folders()
+    app.state.model = Model(read_texts(folders.HERE, folders.HERE.parents[1] / "docs"))
     async with weather_service() as url:
         app.state.weather_url = url
         yield
@@ -48,6 +50,30 @@ Weather = Annotated[httpx2.AsyncClient, WorkerDepends(weather_client)]
 async def forecasts(order: ForecastRequest, weather: Weather, op: OperationContext) -> Forecasts:
     """Ask a slow third party for many cities at once."""
     return await collect_forecasts(order.cities, weather, op)
+
+
+# --- telling while working: an async function that emits tokens -----------------------------------------------
+
+
+def language_model(app: FastAPI) -> Model:
+    """Give the model that was trained at the start."""
+    model: Model = app.state.model
+    return model
+
+
+class TaleRequest(BaseModel):
+    """How long the tale is, and which."""
+
+    words: Annotated[int, Field(ge=1, le=20_000)] = 400
+    seed: int = 1
+
+
+@rain.post("/tales", timeout="5m")
+async def tales(
+    order: TaleRequest, model: Annotated[Model, WorkerDepends(language_model)], op: OperationContext
+) -> str:
+    """Tell a tale word by word; readers of the events see each word as it is found."""
+    return await tell(model, order.words, order.seed, op)
 
 
 # --- work in the background: a plain function in a thread -----------------------------------------------------
@@ -117,6 +143,12 @@ def fractals(order: FractalRequest, scratch: Scratch, op: OperationContext) -> F
 def page() -> FileResponse:
     """Serve the page with a button for each way."""
     return FileResponse(folders.HERE / "page.html", media_type="text/html")
+
+
+@app.get("/live", include_in_schema=False)
+def live() -> FileResponse:
+    """Serve the example of EventSource and WebSocket in one file."""
+    return FileResponse(folders.HERE / "live.html", media_type="text/html")
 
 
 @app.get("/orders.csv", include_in_schema=False)

@@ -267,11 +267,15 @@ class TicketStore(Protocol):
 
     1. ``use`` gives the operation and owner of a ticket that has not run out, marks it used and sets its new end;
        one that was used before counts only when resuming. Two first uses at once: one of them gets None.
+    2. ``end_use`` sets the end anew if the last use was the one that set it to ``given``: a stream that ends late
+       takes nothing from the one that has resumed it.
     """
 
     async def issue(self, ticket: Ticket, *, now: datetime) -> None: ...
 
     async def use(self, digest: str, *, resuming: bool, now: datetime, until: datetime) -> tuple[str, str] | None: ...
+
+    async def end_use(self, digest: str, *, given: datetime, until: datetime) -> None: ...
 
 
 class BlobStore(Protocol):

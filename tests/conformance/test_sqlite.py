@@ -12,6 +12,8 @@ from raincheck.testing.conformance import (
     DurableStoreConformance,
     OperationStoreConformance,
     SharedStoreConformance,
+    SharedTicketConformance,
+    TicketConformance,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +38,13 @@ async def opened(path: Path, files: AsyncExitStack) -> SqliteStore:
     return store
 
 
-class TestSqliteStore(OperationStoreConformance, DurableStoreConformance, SharedStoreConformance):
+class TestSqliteStore(
+    OperationStoreConformance,
+    TicketConformance,
+    DurableStoreConformance,
+    SharedStoreConformance,
+    SharedTicketConformance,
+):
     """One file: durable, and shared by any number of processes."""
 
     @pytest.fixture

@@ -12,14 +12,17 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Form, Header, HTTPException, Request, Response, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from hostile import FORGED, TEXTS
 from pydantic import BaseModel, Field
 
 from raincheck import OperationContext, OperationFailed, Raincheck, Retry, RetryLater, Settings
+from raincheck.fastapi import streams, tickets, websocket
 
 SIGNALS = Path(os.environ.get("CONTRACT_SIGNALS", "."))
 TICK = 0.01
@@ -118,6 +121,44 @@ async def steps(name: str, op: OperationContext) -> dict[str, int]:
         op.progress(number, 3, message=f"step {number}")
     await signalled(name)
     return {"steps": 3}
+
+
+async def story(name: str, op: OperationContext) -> dict[str, int]:
+    """Tell a reader something of every type whenever the test gives its signal."""
+    for number in range(1, 4):
+        await signalled(f"{name}-{number}")
+        op.emit({"part": number})
+        op.log(f"part {number}", "warning")
+        op.progress(number, 3, message=f"part {number}")
+        await op.drain()
+    await signalled(name)
+    return {"parts": 3}
+
+
+async def texts(op: OperationContext) -> dict[str, str]:
+    """Say what could forge a frame, as output, log line, progress and result."""
+    for text in TEXTS.values():
+        op.emit({"text": text})
+        op.log(text)
+        await op.drain()
+    op.progress(fraction=0.5, message=FORGED)
+    return {"text": FORGED}
+
+
+def texts_in_process(op: OperationContext) -> None:
+    """Say the same from a child process."""
+    for text in TEXTS.values():
+        op.emit({"text": text})
+
+
+def flood(name: str, chunks: int, op: OperationContext) -> int:
+    """Emit 64 KiB many times once the test gives its signal."""
+    tell(f"{name}.started")
+    while not given(name):
+        time.sleep(TICK)
+    for number in range(chunks):
+        op.emit({"number": number, "text": "x" * (64 << 10)})
+    return chunks
 
 
 async def refuse() -> None:
@@ -249,6 +290,8 @@ def add_few(rain: Raincheck) -> None:
     rain.post("/held-processes/{name}", executor="process")(held_in_process)
     rain.post("/uploads")(upload)
     rain.post("/echoes")(echo)
+    rain.post("/stories/{name}")(story)
+    rain.post("/floods/{name}")(flood)
 
 
 def add_all(rain: Raincheck) -> None:
@@ -260,6 +303,8 @@ def add_all(rain: Raincheck) -> None:
     rain.post("/stubborn/{name}")(stubborn)
     rain.post("/stubborn-failures/{name}", retry=Retry(attempts=3, backoff=0))(stubborn_failure)
     rain.post("/steps/{name}")(steps)
+    rain.post("/texts")(texts)
+    rain.post("/process-texts", executor="process")(texts_in_process)
     rain.post("/refusals")(refuse)
     rain.post("/shortages")(run_out)
     rain.post("/crashes")(crash)
@@ -359,6 +404,17 @@ def mounted() -> FastAPI:
     return outer
 
 
+def hasty() -> FastAPI:
+    """Return an application that counts tenths of seconds where others count seconds and minutes."""
+    streams.PING_EVERY = 0.2
+    streams.LONGEST_STREAM = 2.0
+    websocket.LONGEST_STREAM = 2.0
+    websocket._INIT_WITHIN = 0.5
+    tickets._FIRST_USE = timedelta(seconds=0.5)
+    tickets._AFTER_CLOSE = timedelta(seconds=0.5)
+    return application(add_few, owner=caller)
+
+
 # Made at import, since the children of the process executor find operations by importing this module.
 match os.environ.get("CONTRACT_APPLICATION"):
     case "owned":
@@ -367,6 +423,8 @@ match os.environ.get("CONTRACT_APPLICATION"):
         app = application(add_few, owner=caller)
     case "unowned":
         app = application(add_few)
+    case "hasty":
+        app = hasty()
     case "mounted":
         app = mounted()
     case other:

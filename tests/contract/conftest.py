@@ -56,6 +56,12 @@ def unowned(start_server):
 
 
 @pytest.fixture(scope="session")
+def hasty(start_server):
+    """A server whose seconds and minutes are tenths of seconds."""
+    return start_server("hasty")
+
+
+@pytest.fixture(scope="session")
 def small(start_server):
     """A server with small limits that runs no work."""
     return start_server("few", workers=False, max_queued=3, max_body="64KiB")

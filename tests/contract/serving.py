@@ -62,7 +62,7 @@ class Server:
         command = [
             *(sys.executable, "-m", "uvicorn", "application:app", "--app-dir", str(HERE)),
             *("--host", "127.0.0.1", "--port", str(self.port), "--workers", str(processes)),
-            *("--timeout-keep-alive", "600", "--no-access-log", *arguments),
+            *("--timeout-keep-alive", "600", "--no-access-log", "--ws", "wsproto", *arguments),
         ]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"[0-9]{1,15}")
 _MOST_OPERATIONS = 100
+_SENT_TWICE = "The cursor was sent more than once. Send Last-Event-ID or ?after= once."
 
 
 def given_cursor(request: Request) -> str | None:
@@ -23,14 +24,24 @@ def given_cursor(request: Request) -> str | None:
 
     :raises MalformedRequest: it was sent more than once.
     """
-    headers = request.headers.getlist("last-event-id")
+    text = header_cursor(request)
     queries = request.query_params.getlist("after")
-    if len(headers) > 1 or len(queries) > 1:
-        detail = "The cursor was sent more than once. Send Last-Event-ID or ?after= once."
-        raise MalformedRequest(detail)
-    if headers and headers[0].strip():
-        return headers[0].strip()
+    if len(queries) > 1:
+        raise MalformedRequest(_SENT_TWICE)
+    if text is not None:
+        return text
     return queries[0] if queries else None
+
+
+def header_cursor(request: Request) -> str | None:
+    """Return ``Last-Event-ID``; None without one. A submit has no other: its query is the application's own.
+
+    :raises MalformedRequest: it was sent more than once.
+    """
+    headers = request.headers.getlist("last-event-id")
+    if len(headers) > 1:
+        raise MalformedRequest(_SENT_TWICE)
+    return (headers[0].strip() or None) if headers else None
 
 
 def version_cursor(text: str) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from raincheck.fastapi.cursors import attach_cursor, given_cursor, refuse_future
+from raincheck.fastapi.cursors import attach_cursor, header_cursor, refuse_future
 from raincheck.fastapi.streams import EventStream
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Streams:
 
     async def attached(self, request: Request, owner: str) -> Response | None:
         """Answer a submit that a reader repeats to go on reading; None for one that is to be submitted."""
-        text = given_cursor(request) if "last-event-id" in request.headers else None
+        text = header_cursor(request)
         if text is None:
             return None
         parts = self._gateway.parts()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from raincheck.core.errors import ListDisabled
+from raincheck.core.errors import ListDisabled, RequestProblem
 from raincheck.fastapi.cursors import ManyCursor, given_cursor, refuse_future, version_cursor, wanted_ids
 from raincheck.fastapi.stream_making import Streams, before_done, version_only
 from raincheck.fastapi.streams import EventStream
-from raincheck.fastapi.tickets import closed, owner_by_ticket
+from raincheck.fastapi.tickets import admitted
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -44,13 +44,22 @@ class StreamRoutes:
         ticket = request.query_params.get("ticket")
         if ticket is None:
             owner = await self._authorisation.owner_of_request(request)
+            return await self._of_one(request, parts, owner=owner, cursor=cursor)
+        admission = await admitted(parts, ticket, operation_id=operation_id, resuming=cursor is not None)
+        try:
+            answer = await self._of_one(request, parts, owner=admission.owner, cursor=cursor)
+        except RequestProblem:
+            await admission.end(parts)
+            raise
+        if isinstance(answer, EventStream):
+            answer.closed = partial(admission.end, parts)
         else:
-            owner = await owner_by_ticket(parts, ticket, operation_id=operation_id, resuming=cursor is not None)
-        operation = await parts.service.get(operation_id, owner=owner)
-        stream = self._streams.of_one(request, parts, operation, cursor=cursor, identity=version_only)
-        if ticket is not None and isinstance(stream, EventStream):
-            stream.closed = partial(closed, parts, ticket)
-        return stream
+            await admission.end(parts)
+        return answer
+
+    async def _of_one(self, request: Request, parts: Serving, *, owner: str, cursor: int | None) -> Response:
+        operation = await parts.service.get(request.path_params["operation_id"], owner=owner)
+        return self._streams.of_one(request, parts, operation, cursor=cursor, identity=version_only)
 
     async def get_operations_events(self, request: Request, owner: str) -> Response:
         """Stream many operations over one connection; without `ids` the status of all that the caller owns."""

@@ -135,8 +135,7 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": first + frames, "more_body": True})
             first = b""
 
-        for operation in self._snapshots:
-            await write(self._snapshot(operation))
+        await self._send_snapshots(write)
         async for portion, after in follower.replay():
             await write(self._frames(portion, after))
         while not (follower.over or watching.done() or loop.time() >= end):
@@ -148,10 +147,16 @@ class EventStream(Response):
             if silent and loop.time() >= ping_at:
                 await send({"type": "http.response.body", "body": PING, "more_body": True})
 
-    def _snapshot(self, operation: Operation) -> bytes:
+    async def _send_snapshots(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        for operation in self._snapshots:
+            # The id comes with the last one: a reader that has only some of them begins anew.
+            await write(self._snapshot(operation, last=operation is self._snapshots[-1]))
+        self._snapshots = ()  # an idle reader keeps no record
+
+    def _snapshot(self, operation: Operation, *, last: bool) -> bytes:
         advice = None if self._poll_after is None else self._poll_after(operation)
         data = wire.snapshot_data(operation, self._links, poll_after=advice)
-        cursor = None if operation.done else self._cursor(operation.id, operation.version)
+        cursor = self._cursor(operation.id, operation.version) if last and not operation.done else None
         return frame("snapshot", data, cursor)
 
     def _frames(self, portion: Portion, after: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ from starlette.responses import Response
 
 from raincheck.core.errors import TicketRefused
 from raincheck.core.moments import rfc3339
-from raincheck.fastapi.streams import LONGEST_STREAM
+from raincheck.fastapi import streams
 from raincheck.ports import Ticket
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from starlette.requests import Request
 
     from raincheck.fastapi.serving import Gateway, Serving
@@ -44,24 +47,32 @@ class TicketRoutes:
         return Response(body, 201, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-async def owner_by_ticket(parts: Serving, text: str, *, operation_id: str, resuming: bool) -> str:
-    """Return the owner that a ticket stands for.
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """One use of a ticket. ``until`` is the end that it gave the ticket: a stream and a minute later."""
+
+    owner: str
+    digest: str
+    until: datetime
+
+    async def end(self, parts: Serving) -> None:
+        """Let the ticket resume for another minute, unless it has resumed already."""
+        await parts.tickets.end_use(self.digest, given=self.until, until=parts.clock() + _AFTER_CLOSE)
+
+
+async def admitted(parts: Serving, text: str, *, operation_id: str, resuming: bool) -> Admission:
+    """Use a ticket.
 
     :raises TicketRefused: unknown, run out, for another operation, or used already and not resuming.
     """
     now = parts.clock()
-    until = now + timedelta(seconds=LONGEST_STREAM) + _AFTER_CLOSE
-    found = await parts.tickets.use(_digest(text), resuming=resuming, now=now, until=until)
+    until = now + timedelta(seconds=streams.LONGEST_STREAM) + _AFTER_CLOSE
+    digest = _digest(text)
+    found = await parts.tickets.use(digest, resuming=resuming, now=now, until=until)
     if found is None or found[0] != operation_id:
         detail = "The ticket is not valid (any more) for this operation. Ask for a new one."
         raise TicketRefused(detail)
-    return found[1]
-
-
-async def closed(parts: Serving, text: str) -> None:
-    """Let the ticket resume for another minute."""
-    now = parts.clock()
-    await parts.tickets.use(_digest(text), resuming=True, now=now, until=now + _AFTER_CLOSE)
+    return Admission(found[1], digest, until)
 
 
 def _digest(text: str) -> str:

@@ -225,7 +225,10 @@ def _refuse_other_origin(websocket: WebSocket, allowed: Sequence[str]) -> None:
     origin = websocket.headers.get("origin")
     if origin is None or origin in allowed or "*" in allowed:
         return
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        raise Closing(Close.ORIGIN, "this origin is none") from None
     scheme = "https" if websocket.scope.get("scheme") == "wss" else "http"
     if parts.scheme not in {scheme, "https"} or parts.netloc != websocket.headers.get("host"):
         raise Closing(Close.ORIGIN, "this origin is not allowed")

@@ -43,14 +43,15 @@ class Portion:
 class Feed:
     """One reader's queue of portions. A reader that does not keep up is cut off; it resumes from its cursor."""
 
-    __slots__ = ("_cut", "_portions", "_size", "_wake", "overrun")
+    __slots__ = ("_cut", "_portions", "_size", "_wake", "gone", "overrun")
 
     def __init__(self, *, cut: Callable[[], object] | None = None) -> None:
-        self._portions: deque[Portion] = deque()
+        self._portions: list[Portion] = []  # a deque takes 600 bytes, for each idle reader
         self._size = 0
         self._wake: asyncio.Future[None] | None = None
         self._cut = cut
         self.overrun = False
+        self.gone: set[str] = set()
 
     def push(self, portion: Portion) -> None:
         """Queue a portion, or cut the reader off when too much waits already."""
@@ -58,11 +59,18 @@ class Feed:
             return
         self._portions.append(portion)
         self._size += portion.size
-        if len(self._portions) > _MOST_PORTIONS or self._size > _MOST_BYTES:
+        # A portion alone is never too much: one large event must not cut off readers that keep up.
+        too_much = self._size > _MOST_BYTES and len(self._portions) > 1
+        if len(self._portions) > _MOST_PORTIONS or too_much:
             self.overrun = True
             self._portions.clear()
             if self._cut is not None:
                 self._cut()
+        self.wake()
+
+    def lose(self, operation_id: str) -> None:
+        """Tell that an operation has been deleted: nothing follows."""
+        self.gone.add(operation_id)
         self.wake()
 
     def wake(self) -> None:
@@ -72,14 +80,13 @@ class Feed:
 
     def take(self) -> list[Portion]:
         """Return what waits."""
-        found = list(self._portions)
-        self._portions.clear()
+        found, self._portions = self._portions, []
         self._size = 0
         return found
 
     async def wait(self, deadline: float) -> None:
         """Wait until something is there, somebody wakes this reader, or the loop's clock shows the deadline."""
-        if self._portions or self.overrun:
+        if self._portions or self.overrun or self.gone:
             return
         loop = asyncio.get_running_loop()
         self._wake = loop.create_future()

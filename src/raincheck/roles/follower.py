@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Self
 
 from raincheck.roles.feed import Feed, Portion
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from raincheck.core.operation import Operation
     from raincheck.ports import EventStore
@@ -31,17 +31,19 @@ class Follower:
     ) -> None:
         self._tail = tail
         self._store = store
-        self._registered = contextlib.ExitStack()
+        self._registered: AbstractContextManager[None] | None = None
         self.positions = dict(positions)
         self.unfinished = set(positions)
         self.feed = Feed(cut=cut)
 
     def __enter__(self) -> Self:
-        self._registered.enter_context(self._tail.follow(self.positions, self.feed))
+        self._registered = self._tail.follow(self.positions, self.feed)
+        self._registered.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._registered.close()
+        if self._registered is not None:
+            self._registered.__exit__(None, None, None)
 
     @property
     def over(self) -> bool:
@@ -57,6 +59,8 @@ class Follower:
     async def advance(self, deadline: float) -> AsyncIterator[tuple[Portion, int]]:
         """Wait for news until the loop's clock shows the deadline, then give it like ``replay``."""
         await self.feed.wait(deadline)
+        self.unfinished -= self.feed.gone
+        self.feed.gone.clear()
         for portion in self.feed.take():
             operation = portion.operation
             position = self.positions[operation.id]

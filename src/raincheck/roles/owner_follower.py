@@ -29,7 +29,7 @@ class OwnerFollower:
         self._owner = owner
         self._now = now
         self._registered = contextlib.ExitStack()
-        self._shown: OrderedDict[str, int] = OrderedDict()
+        self._shown: OrderedDict[str, tuple[int, object]] = OrderedDict()
         self.feed = Feed(cut=cut)
 
     def __enter__(self) -> Self:
@@ -55,15 +55,18 @@ class OwnerFollower:
         await self.feed.wait(deadline)
         for portion in self.feed.take():
             operation = portion.operation
-            if operation.version <= self._shown.get(operation.id, 0):
+            version, known = self._shown.get(operation.id, (0, None))
+            if operation.version <= version:
                 continue
-            self._shown[operation.id] = operation.version
+            # What another process wrote may be progress only, which this reader is not shown.
+            standing = (operation.status, operation.attempt, operation.next_attempt_at)
+            self._shown[operation.id] = operation.version, standing
             self._shown.move_to_end(operation.id)
             if len(self._shown) > _REMEMBERED:
                 self._shown.popitem(last=False)
             events = [event for event in portion.events if event.type in _SHOWN]
             if not portion.events:
-                events = [_as_it_is(operation)]
+                events = [_as_it_is(operation)] if standing != known else []
             if events:
                 yield Portion(operation, portion.follows, events), 0
 

@@ -185,6 +185,9 @@ class Tail:
             cursors = {each: after for each, after in wanted.items() if versions.get(each, 0) > after}
             if cursors:
                 self._pass_on(await self._store.events_after(cursors))
+            for operation_id in wanted.keys() - versions.keys():
+                for feed in self._feeds.get(operation_id, ()):
+                    feed.lose(operation_id)
         for owner, since in list(self._owners_seen.items()):
             await self._pass_on_owned(owner, since)
 

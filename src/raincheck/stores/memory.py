@@ -213,6 +213,13 @@ class MemoryStore:
             self._tickets[digest] = (replace(ticket, until=until), True)
             return ticket.operation, ticket.owner
 
+    async def end_use(self, digest: str, *, given: datetime, until: datetime) -> None:
+        """Set the end of a ticket that nobody has used since."""
+        with self._lock:
+            ticket, used = self._tickets.get(digest, (None, False))
+            if ticket is not None and ticket.until == given:
+                self._tickets[digest] = (replace(ticket, until=until), used)
+
     async def versions(self, operation_ids: Sequence[str]) -> dict[str, int]:
         """Return the versions of those of the operations that exist."""
         with self._lock:
@@ -222,7 +229,7 @@ class MemoryStore:
         """Return what of an owner has changed since a moment, oldest change first."""
         with self._lock:
             found = [each for each in self._operations.values() if each.owner == owner and each.updated_at >= moment]
-        return sorted(found, key=lambda each: each.updated_at)[:limit]
+        return [_without_bytes(each) for each in sorted(found, key=lambda each: each.updated_at)[:limit]]
 
     async def events_after(
         self, cursors: Mapping[str, int], *, limit: int = 1000

@@ -195,6 +195,10 @@ class SqliteStore:
         )
         return found
 
+    async def end_use(self, digest: str, *, given: datetime, until: datetime) -> None:
+        """Set the end of a ticket that nobody has used since."""
+        await self._write(Unit(lambda connection: tickets.end_use(connection, digest, given=given, until=until)))
+
     async def _write(self, unit: Unit) -> Any:
         try:
             return await self._writer.write(unit)  # type: ignore[union-attr]

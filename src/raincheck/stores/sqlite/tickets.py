@@ -40,3 +40,18 @@ def use(
         (milliseconds(until), digest, milliseconds(now), resuming),
     ).fetchone()
     return (None if row is None else (row[0], row[1])), ()
+
+
+def end_use(
+    connection: sqlite3.Connection,
+    digest: str,
+    *,
+    given: datetime,
+    until: datetime,
+) -> tuple[None, Sequence[Change]]:
+    """Set the end of a ticket that nobody has used since."""
+    connection.execute(
+        "UPDATE tickets SET until = ? WHERE digest = ? AND until = ?",
+        (milliseconds(until), digest, milliseconds(given)),
+    )
+    return None, ()

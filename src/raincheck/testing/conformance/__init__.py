@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import pytest
 
-for _module in ("blobs", "change", "claim", "durability", "events", "reading", "renew", "retention", "submit"):
+_MODULES = ("blobs", "change", "claim", "durability", "events", "looking", "reading", "renew", "retention", "submit")
+for _module in (*_MODULES, "tickets"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")  # before the imports: failures show their values
 
 from raincheck.testing.conformance.blobs import BlobStoreConformance  # noqa: E402
@@ -22,18 +23,22 @@ from raincheck.testing.conformance.change import ChangeConformance  # noqa: E402
 from raincheck.testing.conformance.claim import ClaimConformance, QueueConformance  # noqa: E402
 from raincheck.testing.conformance.durability import DurableStoreConformance, SharedStoreConformance  # noqa: E402
 from raincheck.testing.conformance.events import EventsConformance, ListenerConformance  # noqa: E402
+from raincheck.testing.conformance.looking import LookingConformance  # noqa: E402
 from raincheck.testing.conformance.reading import ReadingConformance  # noqa: E402
 from raincheck.testing.conformance.renew import ReaperConformance, RenewConformance  # noqa: E402
 from raincheck.testing.conformance.retention import RetentionConformance  # noqa: E402
 from raincheck.testing.conformance.specimens import Store  # noqa: E402
 from raincheck.testing.conformance.submit import SubmitConformance  # noqa: E402
+from raincheck.testing.conformance.tickets import SharedTicketConformance, TicketConformance  # noqa: E402
 
 __all__ = [
     "BlobStoreConformance",
     "DurableStoreConformance",
     "OperationStoreConformance",
     "SharedStoreConformance",
+    "SharedTicketConformance",
     "Store",
+    "TicketConformance",
 ]
 
 
@@ -45,6 +50,7 @@ class OperationStoreConformance(
     RenewConformance,
     ReaperConformance,
     ReadingConformance,
+    LookingConformance,
     RetentionConformance,
     EventsConformance,
     ListenerConformance,

@@ -1,0 +1,503 @@
+"""A reader of one log sees every event once, in order, whatever is lost, late, doubled or written elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raincheck.core import transitions
+from raincheck.core.events import EventType, Output, history
+from raincheck.core.operation import Progress
+from raincheck.core.wire import Links
+from raincheck.fastapi.socket_messages import Subscribe
+from raincheck.fastapi.stream_making import before_done, version_only
+from raincheck.fastapi.streams import EventStream
+from raincheck.fastapi.websocket import _Connection
+from raincheck.roles import feed as feed_module
+
+from raincheck.roles.follower import Follower
+from raincheck.roles.tail import Tail
+from raincheck.stores.memory import MemoryStore
+from raincheck.testing.conformance.specimens import NOW, SECOND, start, started, submitted, succeed
+from tests.contract.event_stream import Parser
+
+LINKS = Links("/operations")
+
+
+@pytest.fixture
+def tail(store):
+    """Provide a tail that looks when the test says so, and hears of commits by the test's own hand."""
+    return Tail(store=store)
+
+
+@pytest.fixture
+def changes(store):
+    """Collect what was committed, for the test to pass on."""
+    found = []
+    store.subscribe(found.extend)
+    return found
+
+
+class Reading:
+    """A follower and what it has given."""
+
+    def __init__(self, tail, store, operation, *, after=0):
+        self.follower = Follower(tail=tail, store=store, positions={operation.id: after})
+        self.seen = []
+
+    def __enter__(self):
+        self.follower.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.follower.__exit__(*error)
+
+    async def take(self, portions):
+        async for portion, after in portions:
+            self.seen += [event.version for event in portion.events if event.version > after]
+
+    async def replay(self):
+        await self.take(self.follower.replay())
+
+    async def advance(self):
+        """Take what is there now."""
+        await self.take(self.follower.advance(asyncio.get_running_loop().time()))
+
+
+async def emit(store, operation, count=1):
+    """Record chunks of the run that holds the operation."""
+    return await store.change(
+        operation.id,
+        lambda found: transitions.record(found, run=found.run, entries=[Output("1")] * count, now=NOW),
+    )
+
+
+@pytest.mark.anyio
+class TestFollower:
+    """One log."""
+
+    async def test_what_comes_while_the_replay_is_read_comes_once(self, store, tail, changes):
+        """Registered first, then read: a change between is in both, and shown once."""
+        operation = await started(store)
+        changes.clear()
+        with Reading(tail, store, operation) as reader:
+            await emit(store, operation)
+            tail.committed(changes)
+            await reader.replay()
+            assert reader.seen == [1, 2, 3]
+            await reader.advance()
+            assert reader.seen == [1, 2, 3]
+
+    async def test_what_comes_after_the_replay_needs_no_query(self, store, tail, monkeypatch):
+        """A commit of this process brings its events along."""
+        store.subscribe(tail.committed)
+        operation = await started(store)
+        with Reading(tail, store, operation) as reader:
+            await reader.replay()
+            monkeypatch.setattr(store, "events_after", None)
+            await emit(store, operation, 3)
+            await reader.advance()
+            await succeed(store, operation.id)
+            await reader.advance()
+            assert reader.seen == [1, 2, 3, 4, 5, 6]
+            assert reader.follower.over
+
+    async def test_a_lost_commit_is_read_from_the_store_with_the_next_one(self, store, tail, changes):
+        """The portion says what it follows; a gap is never jumped over."""
+        operation = await started(store)
+        with Reading(tail, store, operation) as reader:
+            await reader.replay()
+            await emit(store, operation)
+            changes.clear()
+            await emit(store, operation)
+            tail.committed(changes)
+            await reader.advance()
+            assert reader.seen == [1, 2, 3, 4]
+
+    async def test_portions_out_of_step_are_put_in_order(self, store, tail, changes):
+        """Late, doubled and turned round."""
+        operation = await started(store)
+        with Reading(tail, store, operation) as reader:
+            await reader.replay()
+            changes.clear()
+            for _ in range(4):
+                await emit(store, operation, 2)
+            for order in ((2, 0), (3, 3), (1, 2, 0)):
+                tail.committed([changes[number] for number in order])
+                await reader.advance()
+            assert reader.seen == list(range(1, 11))
+
+    async def test_foreign_writes_are_found_by_a_look(self, store, tail):
+        """At the first look the readers ask the store; later ones bring the events along."""
+        operation = await started(store)
+        with Reading(tail, store, operation) as reader:
+            await reader.replay()
+            for expected in (3, 4):
+                await emit(store, operation)
+                await tail.run_once()
+                await reader.advance()
+                assert reader.seen == list(range(1, expected + 1))
+            await succeed(store, operation.id)
+            await tail.run_once()
+            await reader.advance()
+            assert reader.follower.over
+
+    async def test_a_look_for_many_readers_is_one_read_of_the_log(self, store, tail, monkeypatch):
+        """What they share is read once."""
+        operation = await started(store)
+        with contextlib.ExitStack() as stack:
+            readers = [stack.enter_context(Reading(tail, store, operation, after=2)) for _ in range(30)]
+            for reader in readers:
+                await reader.replay()
+            await emit(store, operation)
+            reads = []
+            read = store.events_after
+            monkeypatch.setattr(store, "events_after", lambda cursors: reads.append(cursors) or read(cursors))
+            await tail.run_once()
+            for reader in readers:
+                await reader.advance()
+            assert {tuple(reader.seen) for reader in readers} == {(3,)}
+            assert len(reads) == 1
+
+    async def test_a_look_without_news_reads_no_log(self, store, tail, monkeypatch):
+        """Versions are compared first."""
+        operation = await started(store)
+        with Reading(tail, store, operation) as reader:
+            await reader.replay()
+            monkeypatch.setattr(store, "events_after", None)
+            await tail.run_once()
+            await reader.advance()
+            assert reader.seen == [1, 2]
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 7])
+    async def test_a_log_longer_than_a_page_is_whole(self, store, tail, monkeypatch, limit):
+        """In the replay and in a look."""
+        read = store.events_after
+        monkeypatch.setattr(store, "events_after", lambda cursors: read(cursors, limit=limit))
+        operation = await started(store)
+        await emit(store, operation, 10)
+        with Reading(tail, store, operation) as reader, Reading(tail, store, operation, after=5) as late:
+            await reader.replay()
+            await late.replay()
+            assert reader.seen == list(range(1, 13))
+            await emit(store, operation, 10)
+            await succeed(store, operation.id)
+            await tail.run_once()
+            for each in (reader, late):
+                await each.advance()
+                assert each.follower.over
+            assert reader.seen == list(range(1, 24))
+            assert late.seen == list(range(6, 24))
+
+    async def test_a_superseded_progress_is_a_hole_and_nothing_else_is(self, store, tail):
+        """Its version moves on in the log of the late reader."""
+        operation = await started(store)
+
+        async def progress(fraction):
+            await store.change(
+                operation.id,
+                lambda found: transitions.record(
+                    found, run=1, entries=[Output("1")], progress=Progress(fraction=fraction), now=NOW
+                ),
+            )
+
+        await progress(0.1)
+        with Reading(tail, store, operation, after=2) as reader:
+            await reader.replay()
+            await progress(0.2)
+            await tail.run_once()
+            await reader.advance()
+            assert reader.seen == [3, 4, 5, 6]
+        with Reading(tail, store, operation, after=2) as late:
+            await late.replay()
+            assert late.seen == [3, 5, 6]
+
+    async def test_a_deleted_operation_ends_its_readers(self, store, tail):
+        """Its end and its deletion may both come between two looks."""
+        operation = await started(store)
+        with Reading(tail, store, operation) as reader, Reading(tail, store, operation, after=2) as late:
+            await reader.replay()
+            await succeed(store, operation.id)
+            await store.delete(operation.id, check=lambda _: None, now=NOW)
+            await tail.run_once()
+            for each in (reader, late):
+                await each.advance()
+                assert each.follower.over
+
+    async def test_many_logs_are_followed_each_from_its_own_position(self, store, tail):
+        """The reader is over when all are done."""
+        first, second = await started(store), await submitted(store)
+        follower = Follower(tail=tail, store=store, positions={first.id: 1, second.id: 1})
+        with follower:
+            found = [event async for portion, _ in follower.replay() for event in portion.events]
+            assert [(event.operation, event.version) for event in found] == [(first.id, 2)]
+            await succeed(store, first.id)
+            await tail.run_once()
+            soon = asyncio.get_running_loop().time()
+            found = [event async for portion, _ in follower.advance(soon) for event in portion.events]
+            assert [(event.operation, event.type) for event in found] == [(first.id, EventType.DONE)]
+            assert not follower.over
+            await start(store, second.id)
+            await succeed(store, second.id)
+            await tail.run_once()
+            found = [event async for portion, _ in follower.advance(soon) for event in portion.events]
+            assert [event.version for event in found] == [2, 3]
+            assert follower.over
+
+    async def test_readers_that_left_are_forgotten(self, store, tail, monkeypatch):
+        """Neither fed nor looked for."""
+        operation = await started(store)
+        with Reading(tail, store, operation) as reader, Reading(tail, store, operation):
+            await reader.replay()
+            assert len(tail._feeds[operation.id]) == 2
+        assert (tail._feeds, tail._seen) == ({}, {})
+        monkeypatch.setattr(store, "versions", None)
+        await tail.run_once()
+
+    async def test_a_drain_wakes_and_ends_readers(self, store, tail):
+        """At once, also one that comes later."""
+        operation = await started(store)
+        with Reading(tail, store, operation) as reader:
+            await reader.replay()
+            later = asyncio.get_running_loop().time() + 30
+            waiting = asyncio.ensure_future(reader.take(reader.follower.advance(later)))
+            await asyncio.sleep(0)
+            tail.drain()
+            await asyncio.wait_for(waiting, 5)
+            assert reader.follower.over
+        with Reading(tail, store, operation) as late:
+            assert late.follower.over
+
+    async def test_a_reader_that_is_cut_off_is_over(self, store, tail, monkeypatch):
+        """It was told, and takes nothing more."""
+        monkeypatch.setattr(feed_module, "_MOST_PORTIONS", 2)
+        store.subscribe(tail.committed)
+        operation = await started(store)
+        cuts = []
+        follower = Follower(tail=tail, store=store, positions={operation.id: 2}, cut=lambda: cuts.append(1))
+        with follower:
+            for _ in range(5):
+                await emit(store, operation)
+            assert follower.over
+            assert cuts == [1]
+            soon = asyncio.get_running_loop().time()
+            assert [found async for found in follower.advance(soon)] == []
+
+
+# --- any transport, any moment ------------------------------------------------------------------------------------
+
+
+class Wanderer:
+    """A client that has one cursor and takes it from transport to transport."""
+
+    def __init__(self, tail, store, operation_id, *, after):
+        self._tail = tail
+        self._store = store
+        self._id = operation_id
+        self.cursor = after
+        self.base = after
+        self.seen = []
+        self.task = None
+        self.over = False
+
+    def take(self, kind, version, data):
+        if kind == "snapshot":
+            done = data["resource"]["done"]
+            self.base = version - 1 if done else version
+            self.cursor = None if done else version
+            self.seen.clear()
+        else:
+            self.cursor = version
+            self.seen.append((kind, version, data))
+        self.over = self.over or kind == "done"
+
+    async def open(self, transport):
+        await self.cut()
+        self.task = asyncio.create_task(getattr(self, transport)())
+        self.task.set_name(transport)
+
+    async def cut(self):
+        if self.task is not None:
+            self.task.cancel()
+            [error] = await asyncio.gather(self.task, return_exceptions=True)
+            assert error is None or isinstance(error, asyncio.CancelledError), error
+            self.task = None
+
+    def follow(self, positions, cut):
+        return Follower(tail=self._tail, store=self._store, positions=positions, cut=cut)
+
+    async def stream(self):
+        """Read Server-Sent Events, as the route gives them."""
+        operation = await self._store.get(self._id)
+        if self.cursor is not None and operation.done and self.cursor >= operation.version:
+            return
+        position = before_done(operation) if self.cursor is None else self.cursor
+        response = EventStream(
+            lambda cut: self.follow({self._id: position}, cut),
+            links=LINKS,
+            cursor=version_only,
+            snapshots=[operation] if self.cursor is None else [],
+        )
+        parser = Parser()
+
+        async def send(message):
+            for frame in parser.feed(message.get("body", b"")):
+                assert frame.id == str(frame.version) or (frame.id is None and frame.event == "snapshot")
+                self.take(frame.event, frame.version, frame.data)
+                await asyncio.sleep(0)
+
+        await response({}, asyncio.Event().wait, send)
+
+    async def socket(self):
+        """Subscribe over a WebSocket."""
+
+        async def get(operation_id, *, owner):
+            return await self._store.get(operation_id)
+
+        async def send_text(text):
+            message = json.loads(text)
+            if message["type"] == "event":
+                self.take(message["event"], message["version"], message["data"])
+            else:
+                assert message == {"type": "complete", "id": "1"}
+            await asyncio.sleep(0)
+
+        service = SimpleNamespace(get=get, poll_after=lambda _: SECOND)
+        parts = SimpleNamespace(service=service, follow=self.follow, when_draining=None)
+        connection = _Connection(SimpleNamespace(send_text=send_text), parts, owner="", links=LINKS)
+        await connection._follow(Subscribe("1", self._id, self.cursor))
+
+    async def poll(self):
+        """Wait for a newer version than the cursor's; the events are left to the next stream."""
+        with self._tail.watch(self._id) as watcher:
+            operation = await self._store.get(self._id)
+            while operation.version <= (self.cursor or 0) and not operation.done:
+                await watcher.wait(asyncio.get_running_loop().time() + 30)
+                operation = watcher.newest or operation
+        assert operation.version >= (self.cursor or 0)
+
+
+WRITES = st.tuples(
+    st.sampled_from(["output", "outputs", "progress", "both", "restart"]),
+    st.sampled_from(["here", "late", "elsewhere"]),
+)
+STEPS = st.one_of(
+    st.tuples(st.just("write"), WRITES),
+    st.tuples(st.just("write"), WRITES),
+    st.tuples(st.just("open"), st.sampled_from(["stream", "socket", "poll"])),
+    st.tuples(st.just("cut"), st.none()),
+    st.tuples(st.just("look"), st.none()),
+    st.tuples(st.just("late"), st.booleans()),
+    st.tuples(st.just("turns"), st.integers(1, 6)),
+)
+
+
+def written(kind, number):
+    """Return the transition of a write."""
+    entries = [Output(str(number))] * {"output": 1, "both": 1, "outputs": 3}.get(kind, 0)
+    progress = Progress(fraction=min(1.0, number / 100)) if kind in {"progress", "both"} else None
+    return lambda found: transitions.record(
+        found, run=found.run, entries=entries, progress=progress, now=NOW + number * SECOND
+    )
+
+
+async def wander(steps, *, after, limit, ending):
+    """Run a whole life with a reader that wanders, and return what it saw and what there was."""
+    store = MemoryStore()
+    await store.open()
+    read = store.events_after
+    store.events_after = lambda cursors: read(cursors, limit=limit)
+    tail = Tail(store=store)
+    committed = []
+    late = []
+    store.subscribe(committed.extend)
+
+    def tell(how):
+        if how == "here":
+            tail.committed(list(committed))
+        elif how == "late":
+            late.extend(committed)
+        committed.clear()
+
+    operation = await started(store)
+    tell("here")
+    reader = Wanderer(tail, store, operation.id, after=after)
+    for number, (step, detail) in enumerate(steps):
+        match step:
+            case "write" if detail[0] == "restart":
+                run = (await store.get(operation.id)).run
+                await store.change(operation.id, lambda found, run=run: transitions.release(found, run=run, now=NOW))
+                tell(detail[1])
+                await start(store, operation.id)
+                tell(detail[1])
+            case "write":
+                await store.change(operation.id, written(detail[0], number))
+                tell(detail[1])
+            case "open":
+                await reader.open(detail)
+            case "cut":
+                await reader.cut()
+            case "look":
+                await tail.run_once()
+            case "late":
+                tail.committed(late[::-1] if detail else late)
+                late.clear()
+            case "turns":
+                for _ in range(detail):
+                    await asyncio.sleep(0)
+    run = (await store.get(operation.id)).run
+    await succeed(store, operation.id, run=run, now=NOW + 1000 * SECOND)
+    tell(ending)
+    await tail.run_once()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    for transport in ("stream", "socket") * 20:
+        if reader.over:
+            break
+        await reader.open(transport)
+        await asyncio.wait_for(asyncio.gather(reader.task, return_exceptions=True), 10)
+    await reader.cut()
+    record = await store.get(operation.id)
+    return reader, history(record, store._events[operation.id], after=reader.base or 0)
+
+
+class TestAnyTransport:
+    """The version is the cursor of every channel."""
+
+    @given(
+        steps=st.lists(STEPS, max_size=40),
+        after=st.sampled_from([0, 0, 1, 2, None]),
+        limit=st.sampled_from([1, 3, 1000]),
+        most_portions=st.sampled_from([1, 3, 1000]),
+        ending=st.sampled_from(["here", "late", "elsewhere"]),
+    )
+    @settings(max_examples=200, deadline=None)
+    def test_a_reader_that_wanders_sees_all_and_nothing_twice(self, steps, after, limit, most_portions, ending):
+        """It changes transport and is cut at any moment, hints are lost, late or out of order, buffers overrun."""
+        before = feed_module._MOST_PORTIONS
+        feed_module._MOST_PORTIONS = most_portions
+        try:
+            reader, whole = asyncio.run(
+                wander(steps, after=after, limit=limit, ending=ending)
+            )
+        finally:
+            feed_module._MOST_PORTIONS = before
+        versions = [version for _, version, _ in reader.seen]
+        assert versions == sorted(set(versions))
+        expected = [(event.type.value, event.version) for event in whole]
+        seen = [(kind, version) for kind, version, _ in reader.seen]
+        superseded = [each for each in seen if each not in expected]
+        assert all(kind == "progress" for kind, _ in superseded)
+        assert [each for each in seen if each in expected] == expected
+        for _, version, data in reader.seen:
+            assert data["version"] == version
+        chunks = [json.loads(event.data)["chunk"] for event in whole if event.type is EventType.OUTPUT]
+        assert [data["chunk"] for kind, _, data in reader.seen if kind == "output"] == chunks
+
+
