@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, ping, process_child, runs
+from benchmarks import accept, ping, runs
 
 ALL = {"accept": accept.measure, "runs": runs.measure, "ping": ping.measure}
 RESULTS = Path(__file__).with_name("results.json")

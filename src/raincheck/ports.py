@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-
 if TYPE_CHECKING:
-    from raincheck.core.operation import Operation
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
     from contextlib import AsyncExitStack
     from datetime import datetime, timedelta
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
     from raincheck.context import OperationContext
     from raincheck.core.events import Event
-    from raincheck.core.operation import Problem, Status
+    from raincheck.core.operation import Operation, Problem, Status
     from raincheck.core.outcome import Outcome, Returned
     from raincheck.core.retry import Retry
     from raincheck.core.transitions import Change
@@ -159,14 +157,16 @@ class OperationStore(Protocol):
     """Operations and their events, changed in one transaction.
 
     1. ``submit`` returns only after the operation is durable. One key conflict never fails another submit.
-    2. ``claim`` gives an operation to one worker only, best priority first, then longest due; each claim raises ``run``.
+    2. ``claim`` gives an operation to one worker only, best priority first, then longest due; each claim raises
+       ``run``.
     3. ``change`` holds the row, calls the transition (pure; it may run in another thread) and writes its record and
        events together; what the transition raises reaches the caller and nothing is written.
        An unknown id raises ``KeyError``. A ``None`` or empty change writes nothing and returns the record as it is.
     4. ``renew`` extends exactly the leases whose run still holds the operation; it may be called from any thread's
        event loop, and goes before other waiting writes.
     5. After each commit the listeners get all its changes, in the loop that opened the store, in version order.
-    6. A full disk raises ``StorageFull``, anything else that passes by itself ``StoreUnavailable``; nothing was written.
+    6. A full disk raises ``StorageFull``, anything else that passes by itself ``StoreUnavailable``; nothing was
+       written.
     """
 
     async def open(self) -> None: ...

@@ -139,7 +139,7 @@ class Operation:
         return None
 
 
-def changed(operation: Operation, **changes: Any) -> Operation:  # noqa: ANN401 - the fields' own types
+def changed(operation: Operation, **changes: Any) -> Operation:
     """Return a copy with other values, as ``dataclasses.replace`` does in more than twice the time.
 
     Each operation changes at least three times in its life, so this bounds how many a process can run.

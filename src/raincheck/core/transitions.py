@@ -254,14 +254,14 @@ def _refuse_other_run(operation: Operation, run: int) -> None:
         raise LeaseLost(msg)
 
 
-def _give_back(operation: Operation, *, at: datetime, now: datetime, **changes: Any) -> Change:  # noqa: ANN401
+def _give_back(operation: Operation, *, at: datetime, now: datetime, **changes: Any) -> Change:
     """Queue again without counting the attempt; what is being cancelled ends instead."""
     if operation.status is Status.CANCELLING:
         return _finish(operation, Status.CANCELLED, now=now)
     return _requeue(operation, at=at, now=now, attempt=operation.attempt - 1, **changes)
 
 
-def _requeue(operation: Operation, *, at: datetime, now: datetime, **changes: Any) -> Change:  # noqa: ANN401
+def _requeue(operation: Operation, *, at: datetime, now: datetime, **changes: Any) -> Change:
     return _status_change(
         operation,
         now=now,
@@ -273,7 +273,7 @@ def _requeue(operation: Operation, *, at: datetime, now: datetime, **changes: An
     )
 
 
-def _status_change(before: Operation, *, now: datetime, **changes: Any) -> Change:  # noqa: ANN401
+def _status_change(before: Operation, *, now: datetime, **changes: Any) -> Change:
     after = changed(before, version=before.version + 1, updated_at=now, **changes)
     due = after.next_attempt_at
     data = status_data(after.status, attempt=after.attempt, next_attempt_at=None if due is None else rfc3339(due))
@@ -281,7 +281,7 @@ def _status_change(before: Operation, *, now: datetime, **changes: Any) -> Chang
     return Change(after, before.version, (event,))
 
 
-def _finish(operation: Operation, status: Status, *, now: datetime, **changes: Any) -> Change:  # noqa: ANN401
+def _finish(operation: Operation, status: Status, *, now: datetime, **changes: Any) -> Change:
     finished = changed(
         operation,
         status=status,
