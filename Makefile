@@ -31,7 +31,7 @@ demo: $(DEMO)  ## run the demo on http://127.0.0.1:$(PORT); Ctrl-C ends it
 	@$(BIN)/python -m examples.demo --port $(PORT) $(ARGS)
 
 test: $(DEV)  ## run the tests (ARGS="-k name -x" goes to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(DEV)  ## lint, format, types, layers, generated files
 	$(BIN)/ruff check .
