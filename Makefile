@@ -21,7 +21,7 @@ LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --
            --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format generated lock clean
+.PHONY: help demo test check bench fuzz format generated lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -31,7 +31,7 @@ demo: $(DEMO)  ## run the demo on http://127.0.0.1:$(PORT); Ctrl-C ends it
 	@$(BIN)/python -m examples.demo --port $(PORT) $(ARGS)
 
 test: $(DEV)  ## run the tests (ARGS="-k name -x" goes to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(DEV)  ## lint, format, types, layers, generated files
 	$(BIN)/ruff check .
@@ -51,6 +51,9 @@ format: $(DEV)  ## format and fix what can be fixed
 
 bench: $(DEV)  ## measure (benchmarks/README.md says what)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: $(DEV)  ## fuzz the test applications, 1,000 cases an endpoint (ARGS=100 for fewer)
+	$(BIN)/python -m tests.openapi.fuzz $(ARGS)
 
 lock:  ## renew requirements/*.txt with uv (ARGS=--upgrade takes new versions)
 	$(LOCK) --group dev --output-file requirements/dev.txt

@@ -14,7 +14,11 @@ from benchmarks.server import pin, serving
 ROUNDS = 5
 SECONDS = 3.0
 BODY = json.dumps(
-    {"customer": "c-1042", "lines": [{"sku": f"SKU-{n:05}", "quantity": n, "price": 9.5} for n in range(16)], "note": ""}
+    {
+        "customer": "c-1042",
+        "lines": [{"sku": f"SKU-{n:05}", "quantity": n, "price": 9.5} for n in range(16)],
+        "note": "",
+    }
 ).encode()
 
 
@@ -38,7 +42,9 @@ def measure() -> dict[str, float]:
             assert set(second.statuses) == {202}, second.statuses
             ratios.append(second.rate / first.rate)
             rates.append(second.rate)
-            print(f"  round {number + 1}: bare {first.rate:,.0f}/s, durable {second.rate:,.0f}/s, ratio {ratios[-1]:.2f}")
+            print(
+                f"  round {number + 1}: bare {first.rate:,.0f}/s, durable {second.rate:,.0f}/s, ratio {ratios[-1]:.2f}"
+            )
         alone, lone_bare = run(durable, 1, SECONDS), run(bare, 1, SECONDS)
     return {
         "accept_ratio": statistics.median(ratios),

@@ -25,20 +25,24 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def pin(processor: int) -> None:
-    """Keep this process on one core, where there is more than one."""
+def pin(processor: int, process: int = 0) -> None:
+    """Keep a process (0: this one) on one core, where there is more than one."""
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
-        os.sched_setaffinity(0, {processor})
+        os.sched_setaffinity(process, {processor})
 
 
 @contextlib.contextmanager
-def serving(folder: Path, application: str = "benchmarks.apps:app", *, pinned: bool = True, **environment: str) -> Iterator[int]:
+def serving(
+    folder: Path, application: str = "benchmarks.apps:app", *, pinned: bool = True, **environment: str
+) -> Iterator[int]:
     """Serve an application of this folder and yield its port."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--log-level", "warning"]
     command += ["--no-access-log", "--app-dir", str(ROOT)]
     variables = {**os.environ, "RAINCHECK_STORE": f"sqlite:///{folder / 'bench.db'}", **environment}
-    process = subprocess.Popen(command, cwd=folder, env=variables, preexec_fn=(lambda: pin(0)) if pinned else None)
+    process = subprocess.Popen(command, cwd=folder, env=variables)
+    if pinned:
+        pin(0, process.pid)
     try:
         _wait_for(port, process)
         yield port

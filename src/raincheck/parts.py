@@ -157,7 +157,7 @@ class Parts:
             worker=self._worker,
             kinds=self._kinds,
             queues=self._settings.queue_names,
-            executors=executors,
+            room=self._runner.room,
             lease=lease,
             clock=now,
             begin=self._runner.start,

@@ -20,6 +20,8 @@ from raincheck import OperationContext, Raincheck, Retry
 from raincheck.stores.sqlite import SqliteStore
 
 MANY_LOSSES = 1000
+# Opened once and early, so that the log works also where descriptors run out; children inherit it.
+EFFECTS = os.open(os.environ.get("CHAOS_EFFECTS", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
 class Order(BaseModel):
@@ -41,11 +43,7 @@ def steps_of(order: Order, op: OperationContext) -> range:
 def effect(op: OperationContext, phase: str, *, pid: int | None = None) -> None:
     """Append one line in one write, so that lines of several processes never mix."""
     line = f"{op.id} {op.run} {op.attempt} {phase} {pid or os.getpid()} {time.monotonic():.6f}\n"
-    log = os.open(os.environ["CHAOS_EFFECTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(log, line.encode())
-    finally:
-        os.close(log)
+    os.write(EFFECTS, line.encode())
 
 
 def tell(op: OperationContext, order: Order, step: int) -> None:

@@ -77,12 +77,41 @@ def cursors(version: int) -> dict[str, str]:
 def messages() -> dict[str, tuple[str | bytes, int]]:
     """Return messages of an introduced client, each with the code that the connection is closed with."""
     unknown = [
-        *("", " ", "hello", "null", "true", "1", "1.5", '"ping"', "[]", '[{"type":"ping"}]', "{}", "{", "}", "{]", "NaN"),
+        *(
+            "",
+            " ",
+            "hello",
+            "null",
+            "true",
+            "1",
+            "1.5",
+            '"ping"',
+            "[]",
+            '[{"type":"ping"}]',
+            "{}",
+            "{",
+            "}",
+            "{]",
+            "NaN",
+        ),
         *('{"type":null}', '{"type":1}', '{"type":[]}', '{"type":{}}', '{"type":""}', '{"type":"PING"}'),
         *('{"type":"ping "}', '{"type":"pong"}', '{"type":"event"}', '{"type":"complete"}', '{"type":"error"}'),
         *('{"type":"connection_ack"}', '{"type":"connection_init"}', '{"type":"start"}', '{"Type":"ping"}'),
-        *("{'type':'ping'}", '{"type":"ping"}{"type":"ping"}', '{"type":"ping"},', '{"type":"ping"', "\x00", "\ufeff{}"),
-        *("[" * 30_000, '{"a":' * 10_000, '{"type":' + "9" * 5000 + "}", '{"type":"\\ud800"}', '{"type":"pin\\u0000g"}'),
+        *(
+            "{'type':'ping'}",
+            '{"type":"ping"}{"type":"ping"}',
+            '{"type":"ping"},',
+            '{"type":"ping"',
+            "\x00",
+            "\ufeff{}",
+        ),
+        *(
+            "[" * 30_000,
+            '{"a":' * 10_000,
+            '{"type":' + "9" * 5000 + "}",
+            '{"type":"\\ud800"}',
+            '{"type":"pin\\u0000g"}',
+        ),
     ]
     ids = [None, 1, 1.5, True, [], {}, "", "x" * 201]
     operations = [None, 1, True, [], {}]
@@ -104,7 +133,11 @@ def messages() -> dict[str, tuple[str | bytes, int]]:
     for after in ("1e400", "1" * 5000, "Infinity", "-Infinity", "NaN", "1e2"):
         found[f"after {after[:20]}"] = f'{{"type":"subscribe","id":"1","operation":"{there}","after":{after}}}', 4400
     large = "x" * ((64 << 10) + 1)
-    for text in (large, json.dumps({"type": "ping", "x": large}), json.dumps({"type": "ping", "x": "ü" * 33_000}, ensure_ascii=False)):
+    for text in (
+        large,
+        json.dumps({"type": "ping", "x": large}),
+        json.dumps({"type": "ping", "x": "ü" * 33_000}, ensure_ascii=False),
+    ):
         found[f"large {text[:20]!r}"] = text, 1009
     return found
 
@@ -112,7 +145,17 @@ def messages() -> dict[str, tuple[str | bytes, int]]:
 def unknown_operations() -> list[str]:
     """Return texts that are no operation of the caller; each is answered by the problem of the 404."""
     return [
-        *("", " ", "op_", "op_0", "op_" + "0" * 31, "op_" + "0" * 32, "op_" + "0" * 33, "op_" + "z" * 32, "OP_" + "0" * 32),
+        *(
+            "",
+            " ",
+            "op_",
+            "op_0",
+            "op_" + "0" * 31,
+            "op_" + "0" * 32,
+            "op_" + "0" * 33,
+            "op_" + "z" * 32,
+            "OP_" + "0" * 32,
+        ),
         *("ws", "events", "../events", "op_" + "0" * 32 + "/cancel", "%00", "\x00", "\ud800", "\u2028", "ü" * 32, "\n"),
         *("' OR 1=1 --", "*", "null", "op_" + "\x00" * 32, "op_" + "I" * 32, "op_" + "\u0660" * 32, "x" * 60_000),
     ]

@@ -172,7 +172,12 @@ def test_socket_bad_messages_close_it(caller):
             channel.connection.send(message)
             channel.closed()
             assert channel.code == code, (name, channel.code)
-    for message, code in (("hello", 4400), (b"{}", 4400), ("x" * 70_000, 1009), ('{"type":"connection_init","authorization":1}', 4400)):
+    for message, code in (
+        ("hello", 4400),
+        (b"{}", 4400),
+        ("x" * 70_000, 1009),
+        ('{"type":"connection_init","authorization":1}', 4400),
+    ):
         with connected(caller.server, caller=caller.name, introduced=False) as channel:
             channel.connection.send(message)
             channel.closed()

@@ -584,7 +584,8 @@ class TestParser:
             assert parser.between_frames
 
     @pytest.mark.parametrize(
-        "data", [b"id: 1\n\n", b"retry: 1\n\n", b"data\n\n", b"x: 1\n\n", b"id: 1\nid: 2\ndata: x\n\n", b"\xef\xbb\xbf: x\n"]
+        "data",
+        [b"id: 1\n\n", b"retry: 1\n\n", b"data\n\n", b"x: 1\n\n", b"id: 1\nid: 2\ndata: x\n\n", b"\xef\xbb\xbf: x\n"],
     )
     def test_what_readers_read_differently_is_refused(self, data):
         """Frames without data, fields that are unknown or come twice, a byte order mark."""

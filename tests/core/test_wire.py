@@ -28,7 +28,7 @@ SECOND = timedelta(seconds=1)
     ],
 )
 @pytest.mark.parametrize("poll_after", [None, SECOND, timedelta(microseconds=5)])
-@pytest.mark.parametrize("base", ["/operations", "/ä\"b/operations", "https://x.example/operations"])
+@pytest.mark.parametrize("base", ["/operations", '/ä"b/operations', "https://x.example/operations"])
 def test_the_quick_form_of_a_202_is_byte_for_byte_the_general_one(
     operation: Operation, poll_after: timedelta | None, base: str
 ) -> None:
@@ -55,7 +55,9 @@ def test_a_small_json_result_is_inline_and_ascii() -> None:
     assert json.loads(shown)["result_inline"] is True
 
 
-@pytest.mark.parametrize(("body", "media_type"), [(b"x", "text/plain"), (b"%PDF", "application/pdf"), (b"", "application/json")])
+@pytest.mark.parametrize(
+    ("body", "media_type"), [(b"x", "text/plain"), (b"%PDF", "application/pdf"), (b"", "application/json")]
+)
 def test_what_is_not_json_is_not_inline(body: bytes, media_type: str) -> None:
     """The client reads links.result."""
     shown = json.loads(wire.resource(finished(body, media_type), links=LINKS))

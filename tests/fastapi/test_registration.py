@@ -52,7 +52,9 @@ REFUSED: list[tuple[str, Callable[..., Any], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "options", "remedy"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+@pytest.mark.parametrize(
+    ("function", "options", "remedy"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
 def test_a_keyword_that_cannot_be_used_names_the_function_and_the_remedy(
     rain: Raincheck, function: Callable[..., Any], options: dict[str, Any], remedy: str
 ) -> None:

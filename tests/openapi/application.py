@@ -109,7 +109,7 @@ def add_kinds(rain: Raincheck) -> None:
         return FileResponse(Path(file), media_type="text/plain", filename=f"{name}.txt")
 
     @rain.post("/refusals")
-    async def refuse(status: Annotated[int, Query(ge=400, le=418)] = 418) -> Report:
+    async def refuse(status: Annotated[int, Query(ge=402, le=418)] = 418) -> Report:
         """Fail on purpose: even statuses with an HTTPException, odd ones with a problem."""
         if status % 2:
             raise OperationFailed(code="out-of-ink", title="Out of ink", status=status)

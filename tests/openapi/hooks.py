@@ -6,6 +6,7 @@ import itertools
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import schemathesis
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from schemathesis.hooks import HookContext
 
 _numbers = itertools.count(1)
+_run = uuid4().hex[:8]  # two runs may fuzz one server
 _LONGEST = timedelta(days=366)
 
 
@@ -45,7 +47,9 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
         headers["Operation-Timeout"] = "5m"
     # A key belongs to one request (422 for another), so each request gets its own.
     if "Idempotency-Key" in headers:
-        headers["Idempotency-Key"] = f"{next(_numbers)}-{str(headers['Idempotency-Key']).strip(chr(34))}"[:200].rstrip()
+        headers["Idempotency-Key"] = f"{_run}-{next(_numbers)}-{str(headers['Idempotency-Key']).strip(chr(34))}"[
+            :200
+        ].rstrip()
     # Page tokens are opaque: only the page before has one.
     (case.query or {}).pop("page_token", None)
 

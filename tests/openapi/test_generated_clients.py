@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import OPENAPI_PAGE, blocks
 from tests.openapi.application import application
 from tests.openapi.server import served
 
@@ -101,6 +102,15 @@ def test_the_python_client_types_errors(python_client):
             assert isinstance(create_report.sync(client=client, body=order, idempotency_key="key"), expected)
         assert isinstance(refuse.sync(client=client, status=404, prefer="wait=30"), models.HTTPError)
         assert isinstance(refuse.sync(client=client, status=405, prefer="wait=30"), models.OperationProblem)
+
+
+def test_the_program_of_the_documentation_runs_with_the_generated_client(python_client):
+    """As printed, but for the package's name and the server's address."""
+    (block,) = blocks(OPENAPI_PAGE, "python")
+    python_client("client")
+    with served() as url:
+        program = block.text.replace("shop_client", "raincheck_generated").replace("http://127.0.0.1:8000", url)
+        exec(compile(program, str(OPENAPI_PAGE), "exec"), {})
 
 
 def test_the_demo_gives_a_typed_python_client(tmp_path):

@@ -75,7 +75,7 @@ async def claimer(store, desk, time, monkeypatch):
         worker="me",
         kinds={"report": kind("report", "async"), "image": kind("image", "thread")},
         queues=None,
-        executors=desk.rooms,
+        room=lambda name: desk.rooms[name].free,
         lease=15 * SECOND,
         clock=time.now,
         begin=desk.begin,

@@ -357,3 +357,29 @@ async def test_the_pruner_forgets_what_has_expired_and_nothing_else(house, tmp_p
     assert not folder.exists()
     assert (await house.store.get(fresh.id)).status is Status.FAILED
     assert (await house.store.get(waiting.id)).status is Status.RUNNING
+
+
+async def test_a_cancel_that_another_process_wrote_outranks_a_time_limit_that_passes(store, tmp_path):
+    """The limit passes before this process has heard of the cancel; the operation still ends as cancelled."""
+    house = House(store, tmp_path, timeout=3600 * SECOND)
+    operation = await house.begin()
+    listeners, store._listeners = store._listeners, []
+    await store.change(operation.id, lambda found: transitions.request_cancel(found, now=NOW))
+    store._listeners = listeners
+    [run] = house.runner.runs.values()
+    house.runner._time_out(run)
+    found = await house.over(operation)
+    assert (found.status, found.error) == (Status.CANCELLED, None)
+
+
+async def test_a_run_that_is_being_prepared_counts_as_a_slot(store, tmp_path):
+    """Otherwise more would be claimed than there is room for."""
+    house = House(store, tmp_path)
+    free = house.runner.room("async")
+    operation = await started(store)
+    house.runner.start(operation)
+    assert house.runner.room("async") == free - 1
+    await asyncio.wait_for(house.executors["async"].began.wait(), 5)
+    house.executors["async"].end(operation, Returned(body=b"1"))
+    await house.over(operation)
+    assert house.runner.room("async") == free

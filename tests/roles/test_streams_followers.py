@@ -20,7 +20,6 @@ from raincheck.fastapi.stream_making import before_done, version_only
 from raincheck.fastapi.streams import EventStream
 from raincheck.fastapi.websocket import _Connection
 from raincheck.roles import feed as feed_module
-
 from raincheck.roles.follower import Follower
 from raincheck.roles.tail import Tail
 from raincheck.stores.memory import MemoryStore
@@ -483,9 +482,7 @@ class TestAnyTransport:
         before = feed_module._MOST_PORTIONS
         feed_module._MOST_PORTIONS = most_portions
         try:
-            reader, whole = asyncio.run(
-                wander(steps, after=after, limit=limit, ending=ending)
-            )
+            reader, whole = asyncio.run(wander(steps, after=after, limit=limit, ending=ending))
         finally:
             feed_module._MOST_PORTIONS = before
         versions = [version for _, version, _ in reader.seen]
@@ -499,5 +496,3 @@ class TestAnyTransport:
             assert data["version"] == version
         chunks = [json.loads(event.data)["chunk"] for event in whole if event.type is EventType.OUTPUT]
         assert [data["chunk"] for kind, _, data in reader.seen if kind == "output"] == chunks
-
-

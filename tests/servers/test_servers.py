@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-APPLICATION = '''
+APPLICATION = """
 import asyncio
 from fastapi import FastAPI
 from raincheck import Raincheck
@@ -29,7 +29,7 @@ def double(number: int) -> int:
 @rain.post("/forever")
 async def forever() -> None:
     await asyncio.Event().wait()
-'''
+"""
 BIN = Path(sys.executable).parent
 SERVERS = {
     "uvicorn": [BIN / "uvicorn", "app:app", "--port", "{port}"],
@@ -81,7 +81,9 @@ def test_it_serves_operations_and_a_waiting_poll_does_not_hold_its_exit(server: 
             location = client.post("/forever").headers["location"]
             assert client.get(f"{location}?wait=20&after=1").json()["status"] == "running"
             held: list[httpx2.Response] = []
-            poll = threading.Thread(target=lambda: held.append(httpx2.get(f"{client.base_url}{location}?wait=60", timeout=90)))
+            poll = threading.Thread(
+                target=lambda: held.append(httpx2.get(f"{client.base_url}{location}?wait=60", timeout=90))
+            )
             poll.start()
             assert client.get(location).json()["status"] == "running"  # the held poll was sent before this one
             time.sleep(0.3)  # and has reached the server, which nothing tells from outside
@@ -93,7 +95,7 @@ def test_it_serves_operations_and_a_waiting_poll_does_not_hold_its_exit(server: 
             if server not in {"hypercorn", "uvicorn-reload", "fastapi-dev"}:  # these cut connections themselves
                 assert [response.status_code for response in held] == [200]
     except BaseException:
-        print((tmp_path / "log").read_text(errors="replace"))
+        print((tmp_path / "log").read_text(errors="replace"))  # noqa: T201 - what the server said
         raise
     finally:
         if process.poll() is None:

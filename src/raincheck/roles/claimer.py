@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from raincheck.core.transitions import Change
-    from raincheck.ports import Executor, Kind, OperationStore
+    from raincheck.ports import Kind, OperationStore
 
 logger = logging.getLogger("raincheck.claimer")
 _POLL = 1.0
@@ -29,6 +29,7 @@ class Claimer:
     It looks when this process queued something, when a slot came free while more was waiting, when another
     process wrote something, when a retry falls due, and once a second behind all that.
 
+    :param room: how many runs of an executor may be claimed now.
     :param begin: starts the run of a claimed operation.
     """
 
@@ -39,7 +40,7 @@ class Claimer:
         worker: str,
         kinds: Mapping[str, Kind],
         queues: tuple[str, ...] | None,
-        executors: Mapping[str, Executor],
+        room: Callable[[str], int],
         lease: timedelta,
         clock: Callable[[], datetime],
         begin: Callable[[Operation], None],
@@ -47,16 +48,16 @@ class Claimer:
         self._store = store
         self._worker = worker
         self._queues = queues
-        self._executors = executors
+        self._room = room
         self._lease = lease
         self._clock = clock
         self._begin = begin
-        self._kinds_of = {
-            name: tuple(kind.name for kind in kinds.values() if kind.executor == name) for name in executors
-        }
+        self._kinds_of: dict[str, tuple[str, ...]] = {}
+        for kind in kinds.values():
+            self._kinds_of[kind.executor] = (*self._kinds_of.get(kind.executor, ()), kind.name)
         self._look = asyncio.Event()
         self._certain = False
-        self._more: dict[str, bool] = dict.fromkeys(executors, False)
+        self._more: dict[str, bool] = dict.fromkeys(self._kinds_of, False)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -117,12 +118,11 @@ class Claimer:
         certain, self._certain = self._certain, False
         if not certain and await self._store.queue_depth(limit=1) == 0:
             return
-        for name, executor in self._executors.items():
-            if self._kinds_of[name]:
-                await self._claim(name, executor)
+        for name in self._kinds_of:
+            await self._claim(name)
 
-    async def _claim(self, name: str, executor: Executor) -> None:
-        limit = min(executor.free, _LARGEST_CLAIM)
+    async def _claim(self, name: str) -> None:
+        limit = min(self._room(name), _LARGEST_CLAIM)
         if limit <= 0:
             self._more[name] = True
             return
@@ -145,5 +145,5 @@ class Claimer:
         self._more[name] = len(claimed) == limit
         for operation in claimed:
             self._begin(operation)
-        if self._more[name] and executor.free > 0:
+        if self._more[name] and self._room(name) > 0:
             self._look_now()

@@ -102,16 +102,20 @@ class OutcomeWriter:
                 # The code cancelled itself: nobody had asked it to stop.
                 return transitions.fail(operation, run=run, error=UNHANDLED_ERROR, now=now)
 
-    async def time_out(self, lease: Lease) -> None:
-        """Fail the run because its time limit passed, unless it is being cancelled or has ended."""
+    async def time_out(self, lease: Lease) -> bool:
+        """Fail the run because its time limit passed; False when it is being cancelled, which outranks the limit."""
+        cancelling = False
 
         def transition(operation: Operation) -> Change | None:
+            nonlocal cancelling
+            cancelling = operation.run == lease.run and operation.status is Status.CANCELLING
             if operation.run != lease.run or operation.status is not Status.RUNNING:
                 return None
             error = transitions.DEADLINE_EXCEEDED
             return transitions.fail(operation, run=lease.run, error=error, now=self._clock())
 
         await self._patiently(lease, transition)
+        return not cancelling
 
     async def output_too_large(self, lease: Lease) -> None:
         """Fail the run because it emitted more than an operation may."""

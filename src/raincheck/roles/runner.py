@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raincheck.context import OperationContext
 from raincheck.core import transitions
@@ -61,6 +62,7 @@ class Run:
     failure: Exception | None = None
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = field(default=None)
+    timing_out: asyncio.Task[bool] | None = None
 
     @property
     def lease(self) -> Lease:
@@ -99,19 +101,28 @@ class Runner:
         self._app = app
         self._ended = ended
         self._tasks: set[asyncio.Task[None]] = set()
+        self._preparing: Counter[str] = Counter()
         self._interrupting = False
         self.runs: dict[Lease, Run] = {}
 
     def start(self, operation: Operation) -> None:
         """Begin a claimed operation's run."""
         kind = self._kinds[operation.kind]
+        self._preparing[kind.executor] += 1
         task = asyncio.get_running_loop().create_task(self._run(operation, kind), name=f"raincheck-{operation.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(_report)
 
+    def room(self, executor: str) -> int:
+        """Return how many runs of an executor may be claimed: its free slots, less those that are about to be taken."""
+        return self._executors[executor].free - self._preparing[executor]
+
     async def _run(self, operation: Operation, kind: Kind) -> None:
-        run = await self._prepare(operation, kind)
+        try:
+            run = await self._prepare(operation, kind)
+        finally:
+            self._preparing[kind.executor] -= 1
         self.runs[run.lease] = run
         run.task = asyncio.current_task()
         try:
@@ -201,8 +212,8 @@ class Runner:
         self.stop_run(run, StopReason.TIMEOUT)
         if run.executor.name == "thread":
             logger.warning("%s passed its time limit; its thread goes on until the function returns", run.operation.id)
-        task = asyncio.get_running_loop().create_task(self._outcomes.time_out(run.lease))
-        task.add_done_callback(_report)
+        run.timing_out = asyncio.get_running_loop().create_task(self._outcomes.time_out(run.lease))
+        run.timing_out.add_done_callback(_report)
 
     def stop_run(self, run: Run, reason: StopReason) -> None:
         """Ask a run to stop; the first reason stays, except that a lost lease outranks all."""
@@ -280,6 +291,8 @@ class Runner:
         if isinstance(run.failure, transitions.OutputTooLarge):
             await self._outcomes.output_too_large(run.lease)
             return
+        if run.timing_out is not None and run.reason is StopReason.TIMEOUT and not await run.timing_out:
+            run.reason = StopReason.CANCEL  # written by another process, and seen only now
         if run.reason in {StopReason.TIMEOUT, StopReason.LOST}:
             self._log_dropped(run, outcome)
             return
@@ -293,7 +306,7 @@ class Runner:
             logger.info("run %d of %s %s after %s; that is dropped", run.operation.run, run.operation.id, name, reason)
 
 
-def _report(task: asyncio.Task[None]) -> None:
+def _report(task: asyncio.Task[Any]) -> None:
     """Make a bug or a store that stays away visible; the lease then ends by itself and the work runs again."""
     if task.cancelled():
         return
