@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -234,14 +235,17 @@ def test_socket_slow_readers_are_cut_off(caller):
         caller.done(operation["id"])
         pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         found = []
-        with pytest.raises(ConnectionClosed):
-            while True:
-                found.append(channel.next())
-        assert channel.code == 1013
-    assert found[-1]["event"] != "done"
-    with connected(caller.server, caller=caller.name) as channel:
-        channel.subscribe("1", operation["id"], after=found[-1]["version"])
-        found += channel.until_complete("1")
+        with contextlib.suppress(ConnectionClosed):
+            while (message := channel.next())["type"] == "event":
+                found.append(message)
+        whole = found[-1]["event"] == "done"
+        # Where another process writes, the reader may read the store at its own pace instead.
+        assert (channel.code == 1013) is not whole
+        assert not whole or caller.server.processes > 1
+    if not whole:
+        with connected(caller.server, caller=caller.name) as channel:
+            channel.subscribe("1", operation["id"], after=found[-1]["version"])
+            found += channel.until_complete("1")
     numbers = [message["data"]["chunk"]["number"] for message in found if message["event"] == "output"]
     assert numbers == list(range(300))
 

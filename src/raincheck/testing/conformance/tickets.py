@@ -46,7 +46,7 @@ class TicketConformance:
 
     async def test_a_first_use_may_resume(self, store: TicketsAndOperations) -> None:
         """A page that already has a cursor asks for a ticket too; it counts as the first use."""
-        assert await issued(store)
+        await issued(store)
         assert await use(store, resuming=True) is not None
         assert await use(store) is None
 
