@@ -6,6 +6,7 @@ the function did, so that functions can be unit-tested without a server.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
@@ -239,10 +240,9 @@ def json_text(value: object) -> str:
     :raises TypeError: the value has no JSON form.
     """
     if isinstance(value, (str, int, float, bool, list, tuple, dict)) or value is None:
-        try:
+        # Nested models and numbers that are not finite are rendered by Pydantic below.
+        with contextlib.suppress(TypeError, ValueError):
             return json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError):
-            pass  # nested models and non-finite numbers are rendered by Pydantic below
     from pydantic_core import PydanticSerializationError, to_json  # noqa: PLC0415 - costs import time only when used
 
     try:

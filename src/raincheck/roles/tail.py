@@ -229,7 +229,7 @@ class Tail:
             try:
                 await self.run_once()
             except StoreUnavailable:
-                pass  # the next look finds it all
+                logger.debug("the store is away; the next look finds it all")
             except Exception:
                 logger.exception("waiting readers could not be fed; trying again")
             # Many notices and many readers: looking takes a tenth of the time at most.
