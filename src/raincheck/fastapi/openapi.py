@@ -214,7 +214,7 @@ LIST = route(
 
 def guarded(documented: dict[str, Any]) -> dict[str, Any]:
     """Return a route's documentation with what the application's guards answer."""
-    return {**documented, "responses": {**documented["responses"], **refusals()}}
+    return {**documented, "responses": {**refusals(), **documented["responses"]}}
 
 
 def submit_parameters() -> list[dict[str, Any]]:

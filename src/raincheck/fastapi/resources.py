@@ -84,7 +84,7 @@ def operation_routes(
     add("/operations/{operation_id}/retry", "POST", routes.retry_operation, openapi.RETRY)
     add("/operations/{operation_id}", "DELETE", routes.delete_operation, openapi.DELETE)
     router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", _OtherMethods("DELETE, GET")))
-    return [router, _unguarded(gateway, streams, authorisation, allowed_origins)]
+    return [router, _unguarded(gateway, streams, authorisation, allowed_origins, guarded=guarded)]
 
 
 def _unguarded(
@@ -92,6 +92,8 @@ def _unguarded(
     streams: StreamRoutes,
     authorisation: Authorisation,
     allowed_origins: Sequence[str],
+    *,
+    guarded: bool,
 ) -> APIRouter:
     """Return the routes that run the guards by themselves: a ticket or a first message may take their place."""
     router = APIRouter(prefix=gateway.prefix, tags=["operations"])
@@ -103,7 +105,8 @@ def _unguarded(
             return problem_response(problem)
 
     get_operation_events.__annotations__ = {"request": Request, "return": Response}
-    options = {"methods": ["GET"], **openapi.guarded(stream_documents.EVENTS)}
+    documented = openapi.guarded(stream_documents.EVENTS) if guarded else stream_documents.EVENTS
+    options = {"methods": ["GET"], **documented}
     router.add_api_route("/operations/{operation_id}/events", get_operation_events, **options)
     endpoint = socket_endpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
     router.add_websocket_route(f"{gateway.prefix}/operations/ws", endpoint)

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from raincheck.fastapi.answers import headers, problems
+from raincheck.fastapi.answers import failures, headers, problems
 from raincheck.fastapi.event_models import OperationEvent, OperationTicket
 from raincheck.fastapi.openapi import ID_PARAMETER, parameter, route
 
@@ -33,7 +33,7 @@ EVENTS: dict[str, Any] = {
     **route(
         "getOperationEvents",
         "Follow an operation live",
-        {200: _STREAM, 204: _OVER, **problems(400, 404, 410, 503)},
+        {200: _STREAM, 204: _OVER, **problems(400, 404, 410, 503), **failures(401)},
         ID_PARAMETER,
         parameter(
             "after",
