@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "raincheck"
-DECLARED = [
-    Requirement(text) for text in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DECLARED = [Requirement(text) for text in PROJECT["dependencies"]]
+OPTIONAL = [Requirement(text) for texts in PROJECT["optional-dependencies"].values() for text in texts]
 ON_PURPOSE = {
     "starlette": "FastAPI brings it and cannot be without it",
     "pydantic-core": "Pydantic brings it and cannot be without it",
@@ -53,7 +53,7 @@ def closure(names):
 def test_whatever_is_imported_is_declared():
     """A module that works only because a developer installed something would fail on a user's machine."""
     distributions = packages_distributions()
-    declared = {normal(requirement.name) for requirement in DECLARED} | set(ON_PURPOSE)
+    declared = {normal(requirement.name) for requirement in [*DECLARED, *OPTIONAL]} | set(ON_PURPOSE)
     undeclared = {
         f"{file.relative_to(PACKAGE)}: {module}"
         for file in PACKAGE.rglob("*.py")
