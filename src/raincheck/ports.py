@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from raincheck.context import OperationContext
+    from raincheck.core.deliveries import Attempt, Message
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation, Problem, Status
     from raincheck.core.outcome import Outcome, Returned
@@ -353,6 +354,24 @@ class Signals(Protocol):
     async def start(self, notice: Callable[[], None]) -> None: ...
 
     async def stop(self) -> None: ...
+
+
+# --- webhooks -------------------------------------------------------------------------------------------------
+
+
+class Deliverer(Protocol):
+    """Sends webhooks.
+
+    1. ``send`` makes one attempt, signed, to an address that was judged and then connected to; it never follows a
+       redirect and never raises for what the URL, the network or the receiver did.
+    2. One attempt takes at most 15 seconds and keeps at most 64 KiB of the answer, whatever the receiver does.
+    """
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def send(self, message: Message) -> Attempt: ...
 
 
 # --- executors ------------------------------------------------------------------------------------------------
