@@ -9,7 +9,7 @@ import type { AnyPaths, InputOf, PlainRoute, Query, ResultOf, SubmitRoute } from
 
 export interface SubmitOptions {
   headers?: HeadersInit;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** By default a new one for each call, so that the client's own retries never submit twice. */
   idempotencyKey?: string;
   /** `Operation-Timeout` for the whole operation: seconds, or a text such as `5m`. */
@@ -34,7 +34,7 @@ export interface ListFilters {
   createdAfter?: Date | string;
   createdBefore?: Date | string;
   pageSize?: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 type Submission<Paths, R> = InputOf<Paths, R> & SubmitOptions;

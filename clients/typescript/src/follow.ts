@@ -8,7 +8,7 @@ import type { DoneEvent, Operation, OperationEvent } from "./models.js";
 export interface FollowOptions {
   /** The version after which to begin; 0 replays everything. Without it a snapshot comes first. */
   after?: number | string;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called each time that a connection is open. */
   onConnect?: (transport: Transport) => void;
 }
@@ -87,8 +87,11 @@ export async function* pollRecords<T>(
     try {
       const url = held ? `${self}?wait=${http.hold}&after=${version}` : self;
       const timeout = held ? http.hold * 1000 + 10_000 : 15_000;
-      operation = await answered(
-        (await http.once("GET", url, { signal, timeout })).json() as Promise<Operation<T>>,
+      operation = await http.once(
+        "GET",
+        url,
+        { signal, timeout },
+        (answer) => answer.json() as Promise<Operation<T>>,
       );
     } catch (error) {
       // What fails after a while was held and then cut, as some proxies do; plain requests pass them.
@@ -216,13 +219,15 @@ class Stream {
 
   constructor(
     private readonly http: Http,
-    private readonly signal: AbortSignal | undefined,
+    private readonly outer: AbortSignal | undefined,
   ) {}
 
   async open(url: string, first: boolean): Promise<Response> {
     // Without a cursor the snapshot comes at once, so silence is known sooner.
     this.listen(first ? Math.min(10_000, this.http.silence) : this.http.silence);
-    const signal = this.signal ? AbortSignal.any([this.signal, this.giveUp.signal]) : this.giveUp.signal;
+    this.outer?.addEventListener("abort", this.pass);
+    if (this.outer?.aborted) this.pass();
+    const { signal } = this.giveUp;
     return await this.http.once("GET", url, { headers: { accept: "text/event-stream" }, signal, timeout: 0 });
   }
 
@@ -245,8 +250,11 @@ class Stream {
 
   close(): void {
     clearTimeout(this.timer);
+    this.outer?.removeEventListener("abort", this.pass);
     this.giveUp.abort();
   }
+
+  private readonly pass = (): void => this.giveUp.abort(this.outer?.reason);
 
   private listen(milliseconds: number): void {
     clearTimeout(this.timer);

@@ -2,11 +2,11 @@
 
 import { OperationCancelledError, OperationFailedError, ProblemError, WaitTimeoutError } from "./errors.js";
 import { followOne, pollRecords, type FollowOptions } from "./follow.js";
-import type { Http } from "./http.js";
+import { Limit, type Http } from "./http.js";
 import { advance, type Operation, type OperationEvent } from "./models.js";
 
 export interface WaitOptions<T = unknown> {
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Milliseconds after which WaitTimeoutError is thrown; the operation goes on. */
   timeout?: number;
   /** Called with the operation as it is now, each time that something of it has changed. */
@@ -16,7 +16,7 @@ export interface WaitOptions<T = unknown> {
 }
 
 export interface OutputOptions<Chunk = unknown> {
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** The version after which to begin; by default from the first chunk on. */
   after?: number;
   /** Called when a newer run begins to tell: what came before is superseded. */
@@ -43,7 +43,7 @@ export class OperationHandle<T = unknown> {
   }
 
   /** Read the operation. */
-  async refresh(options: { signal?: AbortSignal } = {}): Promise<Operation<T>> {
+  async refresh(options: { signal?: AbortSignal | undefined } = {}): Promise<Operation<T>> {
     return this.saw(await this.http.json<Operation<T>>("GET", this.at(), options));
   }
 
@@ -51,20 +51,21 @@ export class OperationHandle<T = unknown> {
   async wait(options: WaitOptions<T> = {}): Promise<Operation<T>> {
     if (this.latest?.done) return this.latest;
     const { signal, timeout, onUpdate, cancelOnAbort } = options;
-    const late = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
-    const all = AbortSignal.any([signal, late].filter((each) => !!each));
+    const limit = new Limit(signal, timeout);
     try {
       // Who only waits for the end needs no stream: one held request costs less, and output may be large.
-      return onUpdate ? await this.updated(all, onUpdate) : await this.polled(all);
+      return onUpdate ? await this.updated(limit.signal, onUpdate) : await this.polled(limit.signal);
     } catch (error) {
       if (signal?.aborted) {
         if (cancelOnAbort) await this.cancelUnlessFinished();
         throw signal.reason;
       }
-      if (!late?.aborted) throw error;
+      if (!limit.late) throw error;
       throw new WaitTimeoutError(
         `${this.id} is not done after ${timeout} ms. It goes on; wait again, or cancel it.`,
       );
+    } finally {
+      limit.end();
     }
   }
 
@@ -114,7 +115,7 @@ export class OperationHandle<T = unknown> {
   async *output<Chunk = unknown>(options: OutputOptions<Chunk> = {}): AsyncGenerator<Chunk, void, undefined> {
     const { after = 0, signal, onRestart, onEvent } = options;
     let run: number | undefined;
-    for await (const event of this.events({ after, ...(signal && { signal }) })) {
+    for await (const event of this.events({ after, signal })) {
       if (event.type !== "output") continue;
       if (run !== undefined && event.run > run) onRestart?.(event.run);
       run = event.run;
@@ -124,12 +125,14 @@ export class OperationHandle<T = unknown> {
   }
 
   /** Cancel what is queued, ask what runs to stop. Throws ProblemError `operation-finished`. */
-  async cancel(options: { signal?: AbortSignal } = {}): Promise<Operation<T>> {
+  async cancel(options: { signal?: AbortSignal | undefined } = {}): Promise<Operation<T>> {
     return this.saw(await this.http.json<Operation<T>>("POST", this.link("cancel"), options));
   }
 
   /** Submit the request of a failed or cancelled operation again; the new operation has `rerun_of`. */
-  async retry(options: { signal?: AbortSignal; idempotencyKey?: string } = {}): Promise<OperationHandle<T>> {
+  async retry(
+    options: { signal?: AbortSignal | undefined; idempotencyKey?: string } = {},
+  ): Promise<OperationHandle<T>> {
     const key = options.idempotencyKey ?? crypto.randomUUID();
     const operation = await this.http.json<Operation<T>>("POST", this.link("retry"), {
       signal: options.signal,
@@ -139,7 +142,7 @@ export class OperationHandle<T = unknown> {
   }
 
   /** Delete a finished operation. */
-  async delete(options: { signal?: AbortSignal } = {}): Promise<void> {
+  async delete(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     await this.http.send("DELETE", this.at(), options);
   }
 
@@ -160,7 +163,7 @@ export class OperationHandle<T = unknown> {
   }
 
   private async updated(
-    signal: AbortSignal,
+    signal: AbortSignal | undefined,
     onUpdate: (operation: Operation<T>) => void,
   ): Promise<Operation<T>> {
     let told = this.latest;
@@ -174,7 +177,7 @@ export class OperationHandle<T = unknown> {
     return this.latest?.done ? this.latest : await this.refresh({ signal });
   }
 
-  private async polled(signal: AbortSignal): Promise<Operation<T>> {
+  private async polled(signal: AbortSignal | undefined): Promise<Operation<T>> {
     for await (const record of pollRecords<T>(this.http, this.at(), {
       after: this.latest?.version,
       signal,
@@ -202,6 +205,9 @@ export class OperationHandle<T = unknown> {
 }
 
 /** A result may be large: only the caller's own signal ends its transfer. */
-function request({ signal }: { signal?: AbortSignal }): { signal: AbortSignal | undefined; timeout: number } {
+function request({ signal }: { signal?: AbortSignal | undefined }): {
+  signal: AbortSignal | undefined;
+  timeout: number;
+} {
   return { signal, timeout: 0 };
 }

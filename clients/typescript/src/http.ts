@@ -74,30 +74,36 @@ export class Http {
     return url.href;
   }
 
-  /** Make one attempt; every answer but a 2xx or 304 is thrown. */
-  async once(method: string, url: string, request: Request = {}): Promise<Response> {
+  /** Make one attempt and read its answer; every answer but a 2xx is thrown. */
+  async once<T = Response>(
+    method: string,
+    url: string,
+    request: Request = {},
+    read: (response: Response) => Promise<T> = async (response) => response as T,
+  ): Promise<T> {
     const { headers: own } = this.options;
     const headers = new Headers(typeof own === "function" ? await own() : own);
     new Headers(request.headers).forEach((value, name) => headers.set(name, value));
     if (!headers.has("accept")) headers.set("accept", "application/json");
-    const timeout = request.timeout ?? ATTEMPT;
-    const signals = [request.signal, timeout ? AbortSignal.timeout(timeout) : undefined].filter(
-      (each) => !!each,
-    );
     const call = this.options.fetch ?? fetch;
-    const response = await answered(
-      call(url, {
-        method,
-        headers,
-        signal: AbortSignal.any(signals),
-        cache: "no-store", // a poll must not be answered by the browser
-        ...(request.body != null && { body: request.body }),
-        ...(this.options.credentials && { credentials: this.options.credentials }),
-      }),
-    );
-    if (response.ok) return response;
-    const text = await response.text().catch(() => "");
-    throw errorOf(response.status, text, retryAfter(response.headers.get("retry-after")));
+    const limit = new Limit(request.signal, request.timeout ?? ATTEMPT);
+    try {
+      const response = await answered(
+        call(url, {
+          method,
+          headers,
+          cache: "no-store", // a poll must not be answered by the browser
+          ...(limit.signal && { signal: limit.signal }),
+          ...(request.body != null && { body: request.body }),
+          ...(this.options.credentials && { credentials: this.options.credentials }),
+        }),
+      );
+      if (response.ok) return await answered(read(response));
+      const text = await response.text().catch(() => "");
+      throw errorOf(response.status, text, retryAfter(response.headers.get("retry-after")));
+    } finally {
+      limit.end();
+    }
   }
 
   /** Make attempts until one is answered for good, honouring `Retry-After`. The request must be safe to repeat. */
@@ -105,12 +111,12 @@ export class Http {
     method: string,
     url: string,
     request: Request = {},
-    read: (response: Response) => Promise<T> = async (response) => response as T,
+    read?: (response: Response) => Promise<T>,
   ): Promise<T> {
     const trouble = new Trouble(this.patience);
     for (;;) {
       try {
-        return await answered(read(await this.once(method, url, request)));
+        return await this.once(method, url, request, read);
       } catch (error) {
         await trouble.pause(error, request.signal);
       }
@@ -120,6 +126,41 @@ export class Http {
   /** As `send`, with the answer's JSON; an answer that is cut is asked for again. */
   json<T>(method: string, url: string, request: Request = {}): Promise<T> {
     return this.send(method, url, request, (response) => response.json() as Promise<T>);
+  }
+}
+
+/**
+ * A caller's signal with a time limit of ours.
+ *
+ * Not `AbortSignal.any` and `AbortSignal.timeout`: Node 20 may collect such signals as garbage before they fire, and
+ * then a request hangs for ever.
+ */
+export class Limit {
+  readonly signal: AbortSignal | undefined;
+  /** Whether the time has run out. */
+  late = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private unlink: (() => void) | undefined;
+
+  /** Without a time the signal is the caller's own, which then also ends what is read later. */
+  constructor(outer: AbortSignal | undefined, milliseconds: number | undefined) {
+    this.signal = outer;
+    if (!milliseconds) return;
+    const controller = new AbortController();
+    const pass = (): void => controller.abort(outer?.reason);
+    if (outer?.aborted) pass();
+    outer?.addEventListener("abort", pass);
+    this.unlink = () => outer?.removeEventListener("abort", pass);
+    this.timer = setTimeout(() => {
+      this.late = true;
+      controller.abort(new DOMException(`no answer within ${milliseconds} ms`, "TimeoutError"));
+    }, milliseconds);
+    this.signal = controller.signal;
+  }
+
+  end(): void {
+    clearTimeout(this.timer);
+    this.unlink?.();
   }
 }
 
