@@ -106,7 +106,9 @@ async def lengths(file: UploadFile) -> int:
 async def fail(manner: str) -> int:
     """Fail in one of three manners."""
     if manner == "purpose":
-        raise OperationFailed(code="out-of-paper", title="No paper", status=409, detail="tray 2", extensions={"tray": 2})
+        raise OperationFailed(
+            code="out-of-paper", title="No paper", status=409, detail="tray 2", extensions={"tray": 2}
+        )
     if manner == "http":
         raise HTTPException(418, "short and stout")
     return 1 // 0

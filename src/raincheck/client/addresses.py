@@ -36,7 +36,7 @@ class Addresses:
         """
         url = self._base.join(link)
         if url.origin != self._base.origin:
-            msg = f"The server named {url.origin}, and this client speaks to {self._base.origin} only."
+            msg = f"The server named {shown(url)}, and this client speaks to {shown(self._base)} only."
             raise ForeignLink(msg)
         return url
 
@@ -56,3 +56,8 @@ class Addresses:
     @staticmethod
     def _below(url: httpx2.URL, name: str) -> httpx2.URL:
         return url.copy_with(path=f"{url.path.rstrip('/')}/{name}", query=None)
+
+
+def shown(url: httpx2.URL) -> str:
+    """Return an origin as people write it."""
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"

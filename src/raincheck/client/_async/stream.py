@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import httpx2
 
-from raincheck.client.errors import RequestRefused, StreamUnavailable
+from raincheck.client.errors import RequestRefused, ServerUnreachable, StreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -57,8 +57,7 @@ class AsyncStream:
             finally:
                 await response.aclose()
             if silent and not seen:
-                msg = f"The event stream {self._url.path} stays silent: something on the way holds it back."
-                raise StreamUnavailable(msg)
+                raise StreamUnavailable(self._held_back)
             short = 0 if seen or time.monotonic() - began > _SHORT else short + 1
             if short == _MOST_SHORT:
                 msg = f"The event stream {self._url.path} was cut {short} times before its first event."
@@ -72,8 +71,17 @@ class AsyncStream:
             headers["Last-Event-ID"] = cursor
         try:
             response = await self._connection.send(
-                "GET", self._url, headers=headers, stream=True, read=self._connection.silence
+                "GET",
+                self._url,
+                headers=headers,
+                stream=True,
+                read=self._connection.silence,
+                silence_passes=False,
             )
+        except ServerUnreachable as error:
+            if isinstance(error.__cause__, httpx2.ReadTimeout):
+                raise StreamUnavailable(self._held_back) from error
+            raise
         except RequestRefused as error:
             if error.status not in _REFUSALS:
                 raise
@@ -88,6 +96,10 @@ class AsyncStream:
             msg = f"{self._url.path} answered with {kind or 'no media type'} instead of an event stream."
             raise StreamUnavailable(msg)
         return response
+
+    @property
+    def _held_back(self) -> str:
+        return f"The event stream {self._url.path} stays silent: something on the way holds it back."
 
     def _heed(self, retry: int | None) -> None:
         """Come back when the server asks for it, within reason."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import stamina
 
+from raincheck.client.addresses import shown
 from raincheck.client.deadline import Deadline
 from raincheck.client.errors import Busy, RequestRefused, ServerUnreachable, UnexpectedAnswer, WaitTimedOut, refused
 from raincheck.client.problems import problem_of, seconds_of_retry_after
@@ -45,12 +46,14 @@ class Connection:
         again: bool = True,
         read: float = READ_TIMEOUT,
         stream: bool = False,
+        silence_passes: bool = True,
         **options: Any,
     ) -> httpx2.Response:
         """Send a request and return its answer, when that is no error or the operation's own.
 
         :param again: whether it may be sent again after a cut, or to a server that is busy.
         :param read: seconds to wait for the next byte.
+        :param silence_passes: whether a server that accepts and then says nothing is worth another try.
         :raises RequestRefused: the server answered with an error.
         :raises ServerUnreachable: no answer came for as long as the client has patience.
         :raises WaitTimedOut: the deadline passed first.
@@ -58,7 +61,12 @@ class Connection:
         patience = Deadline(min(self.patience, deadline.remaining) if again else 0.0)
         pause = min(_LONGEST_PAUSE, patience.remaining / 4)
         attempts = stamina.retry_context(
-            on=lambda error: _worth_another_try(error, patience), attempts=None, timeout=None, wait_max=pause
+            on=lambda error: (
+                (silence_passes or not isinstance(error, httpx2.ReadTimeout)) and _worth_another_try(error, patience)
+            ),
+            attempts=None,
+            timeout=None,
+            wait_max=pause,
         )
         try:
             for attempt in attempts:
@@ -127,4 +135,4 @@ def _worth_another_try(error: Exception, patience: Deadline) -> bool | float:
 def _unreachable(url: httpx2.URL, error: Exception, *, again: bool) -> str:
     reason = str(error) or type(error).__name__
     advice = "Is the server running?" if again else "It was sent once; give it an idempotency key to send it again."
-    return f"No answer from {url.origin}: {reason}. {advice}"
+    return f"No answer from {shown(url)}: {reason}. {advice}"
