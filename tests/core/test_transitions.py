@@ -86,6 +86,13 @@ class TestClaim:
         assert transitions.due(record, now=NOW - timedelta(hours=2))
         assert not transitions.due(record, now=NOW - transitions.CLOCK_TOLERANCE)  # as clocks of two machines differ
 
+    @pytest.mark.parametrize("give_back", [transitions.release, transitions.lose])
+    def test_what_is_given_back_after_the_clock_was_set_back_is_due(self, give_back) -> None:
+        """It had been due when it was claimed; its place in line is now, not in two hours."""
+        back = NOW - timedelta(hours=2)
+        assert give_back(RUNNING, run=1, now=back).operation.run_at == back
+        assert give_back(RUNNING, run=1, now=NOW + SECOND).operation.run_at == RUNNING.run_at
+
     def test_scheduled_work_waits_for_its_moment_whatever_the_clock_does(self) -> None:
         """The caller named a moment; only that moment counts."""
         scheduled = replace(QUEUED, run_at=NOW, scheduled_for=NOW)

@@ -175,9 +175,12 @@ def retry_later(operation: Operation, *, run: int, at: datetime, now: datetime) 
 
 
 def release(operation: Operation, *, run: int, now: datetime) -> Change:
-    """Hand the lease back because the worker drains; the attempt is not counted, and its place in line is kept."""
+    """Hand the lease back because the worker drains; the attempt is not counted, and its place in line is kept.
+
+    What was claimed had been due, so it is due again at once, also if the clock was set back meanwhile.
+    """
     _refuse_other_run(operation, run)
-    return _give_back(operation, at=operation.run_at, now=now)
+    return _give_back(operation, at=min(operation.run_at, now), now=now)
 
 
 # --- the reaper decides ---------------------------------------------------------------------------------------
@@ -194,7 +197,7 @@ def lose(operation: Operation, *, run: int, now: datetime) -> Change:
     losses = operation.losses + 1
     if losses >= operation.max_losses:
         return _finish(operation, Status.FAILED, now=now, error=WORKER_LOST, losses=losses)
-    return _give_back(operation, at=operation.run_at, now=now, losses=losses)
+    return _give_back(operation, at=min(operation.run_at, now), now=now, losses=losses)
 
 
 def expire_lease(operation: Operation, *, run: int, now: datetime) -> Change | None:
