@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.driver import Scene
-from tests.chaos.parade import AROUND_COMMITS, IN_FUNCTIONS, OF_WORKERS, one_process, several_processes
+from tests.chaos.parade import AROUND_COMMITS, one_process
 
 pytestmark = pytest.mark.chaos
 

@@ -1,6 +1,6 @@
-"""A client of Raincheck applications: submit, follow over cuts and restarts, get typed results.
+"""For programs on the other side of the wire: a client of applications, and the verifier of their webhooks.
 
-Needs the extra ``raincheck[client]``. Each name is imported when it is first asked for.
+The client needs the extra ``raincheck[client]``, the verifier nothing. Each name is imported when first asked for.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         WrongResult,
     )
     from raincheck.client.models import Event, OperationState, ProblemDetails, ProgressState
+    from raincheck.client.verify import WebhookEvent, WebhookRefused, verify_webhook
 
 _HOMES = {
     "AsyncClient": "raincheck.client._async.client",
@@ -57,7 +58,10 @@ _HOMES = {
     "StreamUnavailable": "raincheck.client.errors",
     "UnexpectedAnswer": "raincheck.client.errors",
     "WaitTimedOut": "raincheck.client.errors",
+    "WebhookEvent": "raincheck.client.verify",
+    "WebhookRefused": "raincheck.client.verify",
     "WrongResult": "raincheck.client.errors",
+    "verify_webhook": "raincheck.client.verify",
 }
 
 __all__ = [
@@ -84,7 +88,10 @@ __all__ = [
     "StreamUnavailable",
     "UnexpectedAnswer",
     "WaitTimedOut",
+    "WebhookEvent",
+    "WebhookRefused",
     "WrongResult",
+    "verify_webhook",
 ]
 
 
