@@ -293,6 +293,7 @@ def _claim(connection: sqlite3.Connection, claim: Claim) -> tuple[list[Operation
         _CLAIMABLE,
         {
             "now": milliseconds(claim.now),
+            "set_back": milliseconds(claim.now + transitions.CLOCK_TOLERANCE),
             "kinds": json.dumps(claim.kinds),
             "queues": None if claim.queues is None else json.dumps(claim.queues),
             "limit": claim.limit,
