@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from raincheck import settings as settings_module
 from raincheck.core.errors import ConfigurationError, DefinitionError
+from raincheck.dashboard.routes import dashboard_routes
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.registration import Registry
 from raincheck.fastapi.resources import operation_routes
@@ -39,6 +40,8 @@ class Raincheck:
     :param workers: False: this process accepts and serves; ``raincheck worker module:rain`` runs the work.
     :param dependencies: FastAPI dependencies that guard all operation routes.
     :param owner: a FastAPI dependency that returns a non-empty str; callers see only what they own.
+    :param dashboard: a FastAPI dependency that guards the operator's page at ``{prefix}/dashboard``; None: no page. It
+        raises to refuse, returns ``raincheck.dashboard.Operator(name)`` to let act, and anything else to let look.
     :param prefix: path before ``/operations``.
     :raises ConfigurationError: a setting cannot be used.
     """
@@ -51,6 +54,7 @@ class Raincheck:
         workers: bool | None = None,
         dependencies: Sequence[Any] = (),
         owner: Callable[..., Any] | None = None,
+        dashboard: Callable[..., Any] | None = None,
         prefix: str | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -61,6 +65,7 @@ class Raincheck:
             msg = f"prefix={prefix!r} must start with a slash and not end with one, such as '/api'."
             raise ConfigurationError(msg)
         self._owner = owner
+        self._dashboard = dashboard
         self._dependencies = tuple(dependencies)
         self._gateway = Gateway(prefix=prefix)
         self._registry = Registry(
@@ -92,6 +97,9 @@ class Raincheck:
         )
         for router in routes:
             app.include_router(router)
+        if self._dashboard is not None:
+            page = dashboard_routes(self._gateway, guard=self._dashboard, kinds=self._registry.kinds)
+            app.include_router(page)
         outer = app.router.lifespan_context
 
         @contextlib.asynccontextmanager

@@ -10,11 +10,11 @@ from raincheck.core.wire import Links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from starlette.requests import Request
 
-    from raincheck.ports import BlobStore, TicketStore
+    from raincheck.ports import BlobStore, Liveness, OverviewStore, TicketStore
     from raincheck.roles.follower import Follower
     from raincheck.roles.handover import Handover
     from raincheck.roles.owner_follower import OwnerFollower
@@ -33,7 +33,10 @@ class Serving:
     max_body: int
     follow: Callable[[Mapping[str, int], Callable[[], object]], Follower]
     when_draining: Callable[[Callable[[], None]], Callable[[], None]]
-    follow_owner: Callable[[str, Callable[[], object]], OwnerFollower]
+    follow_owner: Callable[[str | None, Callable[[], object]], OwnerFollower]
+    overview: OverviewStore
+    liveness: Liveness
+    lease: timedelta
 
 
 class Gateway:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raincheck.core.errors import StoreUnavailable
 from raincheck.roles.feed import Feed, Portion, push_in_turns
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
     from raincheck.core.transitions import Change
-    from raincheck.ports import EventStore
+    from raincheck.ports import EventStore, OverviewStore
 
 logger = logging.getLogger("raincheck.tail")
 _POLL = 1.0
@@ -63,13 +63,14 @@ class Watcher:
 class Tail:
     """Owns the watchers of a process."""
 
-    def __init__(self, *, store: EventStore) -> None:
+    def __init__(self, *, store: EventStore, overview: OverviewStore | None = None) -> None:
         self._store = store
+        self._overview = overview
         self._watchers: dict[str, set[Watcher]] = {}
         self._feeds: dict[str, set[Feed]] = {}
         self._seen: dict[str, int] = {}
-        self._owner_feeds: dict[str, set[Feed]] = {}
-        self._owners_seen: dict[str, datetime] = {}
+        self._owner_feeds: dict[str | None, set[Feed]] = {}
+        self._owners_seen: dict[str | None, datetime] = {}
         self._at_drain: set[Callable[[], None]] = set()
         self._noticed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -120,8 +121,8 @@ class Tail:
                     self._seen.pop(operation_id, None)
 
     @contextlib.contextmanager
-    def follow_owner(self, owner: str, feed: Feed, *, now: datetime) -> Iterator[None]:
-        """Feed a reader with the changes of all that an owner has."""
+    def follow_owner(self, owner: str | None, feed: Feed, *, now: datetime) -> Iterator[None]:
+        """Feed a reader with the changes of all that an owner has; None is the operator, who sees all."""
         self._owners_seen.setdefault(owner, now)
         self._owner_feeds.setdefault(owner, set()).add(feed)
         try:
@@ -153,7 +154,7 @@ class Tail:
             for watcher in self._watchers.get(operation.id, ()):
                 watcher.advance(operation)
             feeds = self._feeds.get(operation.id)
-            owned = self._owner_feeds.get(operation.owner)
+            owned = [*self._owner_feeds.get(operation.owner, ()), *self._owner_feeds.get(None, ())]
             if not feeds and not owned:
                 continue
             portion = Portion.of(change)
@@ -209,8 +210,13 @@ class Tail:
             )
             push_in_turns(feeds, portion)
 
-    async def _pass_on_owned(self, owner: str, since: datetime) -> None:
-        changed = await self._store.changed_since(owner, since)
+    async def _pass_on_owned(self, owner: str | None, since: datetime) -> None:
+        if owner is not None:
+            changed = await self._store.changed_since(owner, since)
+        elif self._overview is not None:
+            changed = await self._overview.changed_by_anyone(since)
+        else:
+            return
         for operation in changed:
             newest = max(operation.updated_at, self._owners_seen.get(owner, since))
             if owner in self._owners_seen:
@@ -236,7 +242,7 @@ class Tail:
             await asyncio.sleep(min(_POLL, 9 * (loop.time() - began)))
 
 
-def _discard(feeds: dict[str, set[Feed]], key: str, feed: Feed) -> None:
+def _discard(feeds: dict[Any, set[Feed]], key: str | None, feed: Feed) -> None:
     feeds[key].discard(feed)
     if not feeds[key]:
         del feeds[key]
