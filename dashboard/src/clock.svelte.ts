@@ -29,8 +29,8 @@ export function between(start: string | null, end: string | null | number): numb
 export function ago(moment: string | null, now: number): string {
   if (moment === null) return "–";
   const seconds = (now - Date.parse(moment)) / 1000;
-  if (seconds < 0) return `in ${span(-seconds)}`;
-  return seconds < 1 ? "just now" : `${span(seconds)} ago`;
+  if (seconds < 0) return `in ${span(Math.max(1, Math.round(-seconds)))}`.replace(".0", "");
+  return seconds < 1 ? "just now" : `${span(Math.round(seconds))} ago`.replace(".0", "");
 }
 
 const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });

@@ -2,10 +2,10 @@
 
 import { client } from "./api";
 
-export type Connection = "connecting" | "live" | "lost";
+export type Connection = "none" | "connecting" | "live" | "lost";
 
 class Live {
-  connection = $state<Connection>("connecting");
+  connection = $state<Connection>("none");
   private current: AbortController | undefined;
 
   /** Follow something until the returned function is called or another takes its place. */
@@ -20,7 +20,9 @@ class Live {
     void this.keep(mine, read, connected);
     return () => {
       mine.abort();
-      if (this.current === mine) this.current = undefined;
+      if (this.current !== mine) return;
+      this.current = undefined;
+      this.connection = "none";
     };
   }
 
