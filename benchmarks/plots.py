@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 mpl.use("svg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend first
+from matplotlib import pyplot as plt
 
 
 @dataclass(frozen=True, slots=True)

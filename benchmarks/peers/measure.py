@@ -36,21 +36,25 @@ def load(stage: Stage, *, connections: int, seconds: float = SECONDS) -> Load:
 
 def accept(contestant: Contestant) -> dict[str, float]:
     """Interleave a bare endpoint and the contestant, A B A B; work is switched off where it can be."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as first, tempfile.TemporaryDirectory(dir=Path.cwd()) as second:
-        with staged(BARE, Path(first)) as bare, staged(contestant, Path(second)) as stage:
-            bare.start(works=False, pinned=True)
-            stage.start(works=False, pinned=True)
-            pin(1)
-            for each in (bare, stage):
-                load(each, connections=64, seconds=0.5)
-            pairs = [(load(bare, connections=64).rate, load(stage, connections=64).rate) for _ in range(ROUNDS)]
-            alone = load(stage, connections=1)
-            return {
-                "accept_ratio": statistics.median(ours / theirs for theirs, ours in pairs),
-                "accepts_per_second": statistics.median(ours for _, ours in pairs),
-                "bare_per_second": statistics.median(theirs for theirs, _ in pairs),
-                "accept_p50_ms": alone.median,
-            }
+    with (
+        tempfile.TemporaryDirectory(dir=Path.cwd()) as first,
+        tempfile.TemporaryDirectory(dir=Path.cwd()) as second,
+        staged(BARE, Path(first)) as bare,
+        staged(contestant, Path(second)) as stage,
+    ):
+        bare.start(works=False, pinned=True)
+        stage.start(works=False, pinned=True)
+        pin(1)
+        for each in (bare, stage):
+            load(each, connections=64, seconds=0.5)
+        pairs = [(load(bare, connections=64).rate, load(stage, connections=64).rate) for _ in range(ROUNDS)]
+        alone = load(stage, connections=1)
+        return {
+            "accept_ratio": statistics.median(ours / theirs for theirs, ours in pairs),
+            "accepts_per_second": statistics.median(ours for _, ours in pairs),
+            "bare_per_second": statistics.median(theirs for theirs, _ in pairs),
+            "accept_p50_ms": alone.median,
+        }
 
 
 def run(contestant: Contestant) -> dict[str, float]:

@@ -33,7 +33,8 @@ def tables(results: dict[str, Any]) -> str:
         if found is None:
             continue
         name = f"{contestant.name} {found['version']}".strip()
-        cells = [name, found["keeps"], _number(found, "accept_ratio", "{:.2f}"), _number(found, "accept_p50_ms", "{:.1f} ms")]
+        cells = [name, found["keeps"]]
+        cells += [_number(found, "accept_ratio", "{:.2f}"), _number(found, "accept_p50_ms", "{:.1f} ms")]
         cells += [_number(found, "known_p50_ms", "{:,.1f} ms"), _noops(found)]
         cells += [_number(found, "idle_cpu_percent", "{:.1f} %"), _number(found, "memory_mib", "{:.0f} MiB")]
         speed.append("| " + " | ".join(cells) + " |")
@@ -45,7 +46,7 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def _number(found: dict[str, Any], name: str, form: str) -> str:
-    return form.format(found[name]) if name in found else "–"
+    return form.format(found[name]) if name in found else "-"
 
 
 def _noops(found: dict[str, Any]) -> str:
@@ -55,8 +56,9 @@ def _noops(found: dict[str, Any]) -> str:
 
 def draw(results: dict[str, Any]) -> None:
     """Draw the share of a bare endpoint that an accept keeps."""
-    shown = [each for each in ALL if "accept_ratio" in results["contestants"].get(each.name, {}) and each.module != "bare"]
-    values = [results["contestants"][each.name]["accept_ratio"] for each in shown]
+    measured = results["contestants"]
+    shown = [each for each in ALL if "accept_ratio" in measured.get(each.name, {}) and each.module != "bare"]
+    values = [measured[each.name]["accept_ratio"] for each in shown]
     order = sorted(range(len(shown)), key=values.__getitem__)
     with plotted(DOCS / "images" / "peers-accept.svg", size=(7.5, 3.6)) as (axes, ink):
         bars = axes.barh(

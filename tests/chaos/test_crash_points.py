@@ -12,7 +12,7 @@ import random
 import pytest
 
 from tests.chaos.driver import Scene
-from tests.chaos.parade import AROUND_COMMITS, one_process
+from tests.chaos.parade import AROUND_COMMITS, IN_FUNCTIONS, OF_WORKERS, one_process, several_processes
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 TAKEOVER = 2.0 + 0.5  # half a second for the machine
