@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.load import Load, generate, request_bytes
-from benchmarks.plots import plotted
+from benchmarks.plots import plotted, put_between
 from benchmarks.readers import most_connections, stream_readers
 from benchmarks.server import ROOT, pin, serving
 
@@ -24,14 +24,18 @@ READERS = (0, 500, 1_000, 2_000, 4_000, 8_000)
 ROUNDS = 3
 SECONDS = 1.5
 IMAGES = ROOT / "docs" / "images"
+BEGIN, END = "<!-- capacity: written by `python -m benchmarks capacity` -->", "<!-- end of capacity -->"
 RESULTS = Path(__file__).with_name("capacity.json")
 
 
 def measure() -> dict[str, object]:
     """Measure both curves, keep them, and draw them."""
-    figures: dict[str, object] = {"finished": [with_finished(number) for number in FINISHED], "readers": idle_readers()}
+    figures: dict[str, object] = {"measured": time.strftime("%Y-%m-%d")}
+    figures["finished"] = [with_finished(number) for number in FINISHED]
+    figures["readers"] = idle_readers()
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
     draw(figures)
+    put_between(ROOT / "docs" / "capacity.md", BEGIN, END, table(figures))
     return figures
 
 
@@ -123,6 +127,32 @@ def idle_readers() -> list[dict[str, float]]:
         asyncio.run(grow())
         call(port, "POST", f"/operations/{operation}/cancel")
     return found
+
+
+def table(figures: dict[str, object]) -> str:
+    """Return the curves as tables."""
+    finished, readers = figures["finished"], figures["readers"]
+    assert isinstance(finished, list)
+    assert isinstance(readers, list)
+    lines = [
+        f"Measured {figures['measured']} on {psutil.cpu_count()} cores, one server on one of them.",
+        "",
+        "| finished operations kept | file | accepts/s | accept p50 | polls/s | run and known/s | known p50 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each['finished']:,.0f} | {each['file_mib']:,.0f} MiB | {each['accepts_per_second']:,.0f} "
+        f"| {each['accept_p50_ms']:.1f} ms | {each['polls_per_second']:,.0f} | {each['noops_per_second']:,.0f} "
+        f"| {each['known_p50_ms']:.1f} ms |"
+        for each in finished
+    ]
+    lines += ["", "![Requests a second against finished operations](images/capacity-finished.svg)", ""]
+    lines += ["| idle event streams | memory of the server | share of a core |", "|---|---|---|"]
+    lines += [
+        f"| {each['readers']:,.0f} | {each['rss_mib']:,.0f} MiB | {each['cpu_percent']:.1f} % |" for each in readers
+    ]
+    lines += ["", "![Memory against idle event streams](images/capacity-readers.svg)"]
+    return "\n".join(lines)
 
 
 def draw(figures: dict[str, object]) -> None:

@@ -1,4 +1,7 @@
-"""Plots for the documentation: SVG without a background, in colours that are legible on light and dark pages."""
+"""What measurements put into the documentation: tables between two marks, and plots.
+
+Plots are SVG without a background, in colours that are legible on light and dark pages.
+"""
 
 from __future__ import annotations
 
@@ -38,3 +41,10 @@ def plotted(path: Path, *, size: tuple[float, float]) -> Iterator[tuple[Any, Ink
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, transparent=True, metadata={"Date": None})
         plt.close(figure)
+
+
+def put_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Replace what stands between two marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")

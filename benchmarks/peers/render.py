@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.contestants import ALL
-from benchmarks.plots import plotted
+from benchmarks.plots import plotted, put_between
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "benchmarks.md"
@@ -15,9 +15,8 @@ BEGIN, END = "<!-- peers: written by `make bench-peers` -->", "<!-- end of peers
 
 def write(results: dict[str, Any]) -> None:
     """Put table and plot into the documentation."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(results)}\n\n{END}{after}")
+    plot = "![Accepted requests a second, as a share of a bare endpoint](images/peers-accept.svg)"
+    put_between(PAGE, BEGIN, END, f"{tables(results)}\n\n{plot}")
     draw(results)
 
 
