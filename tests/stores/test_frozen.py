@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from raincheck.core import transitions
+from raincheck.core.errors import StoreUnavailable
 from raincheck.core.events import EventType
 from raincheck.core.operation import Operation, Status
-from raincheck.ports import KeyConflict, Tombstone
+from raincheck.ports import Claim, KeyConflict, Tombstone
 from raincheck.stores.sqlite import SqliteStore
 from raincheck.stores.sqlite.opening import newest_schema, schema_version
 from raincheck.testing.conformance.specimens import DAY, NOW, RESULT, SECOND, a_claim, an_operation, succeed
@@ -92,6 +93,25 @@ async def test_what_an_older_release_left_undone_goes_on(path: Path) -> None:
         assert isinstance(await store.submit(again), KeyConflict)
         buried = an_operation(kind="gone", idempotency_key="gone", fingerprint="print")
         assert isinstance(await store.submit(buried), Tombstone)
+
+
+@pytest.mark.parametrize("claim", [None, a_claim()], ids=["accepted", "begun"])
+async def test_a_process_that_a_newer_release_overtook_writes_nothing_more(tmp_path: Path, claim: Claim | None) -> None:
+    """A rolling update on one file: the old process refuses clearly, goes on reading, and harms no newer row."""
+    path = tmp_path / "operations.db"
+    async with opened(path) as store:
+        before = an_operation()
+        await store.submit(before)
+        with contextlib.closing(sqlite3.connect(path)) as newer:
+            newer.execute(f"PRAGMA user_version = {newest_schema() + 1}")
+        with pytest.raises(StoreUnavailable, match="newer release.*Restart"):
+            await store.submit(an_operation(), claim=claim)
+        with pytest.raises(StoreUnavailable, match="newer release"):
+            await store.change(before.id, lambda found: transitions.request_cancel(found, now=NOW))
+        found = await store.get(before.id)
+        assert isinstance(found, Operation)
+        assert found.status is Status.QUEUED
+    assert set(ids_of(path).values()) == {before.id}
 
 
 def test_each_schema_but_the_newest_has_a_frozen_file() -> None:
