@@ -104,7 +104,7 @@ async def test_a_process_that_a_newer_release_overtook_writes_nothing_more(tmp_p
         await store.submit(before)
         with contextlib.closing(sqlite3.connect(path)) as newer:
             newer.execute(f"PRAGMA user_version = {newest_schema() + 1}")
-        with pytest.raises(StoreUnavailable, match="newer release.*Restart"):
+        with pytest.raises(StoreUnavailable, match=r"newer release.*Restart"):
             await store.submit(an_operation(), claim=claim)
         with pytest.raises(StoreUnavailable, match="newer release"):
             await store.change(before.id, lambda found: transitions.request_cancel(found, now=NOW))
