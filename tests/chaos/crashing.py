@@ -57,9 +57,9 @@ class CrashingStore(SqliteStore):
         self._connection.set_trace_callback(lambda sql: reach("commit.before") if sql == "COMMIT" else None)
         self._listeners.insert(0, lambda _: reach("commit.untold"))
 
-    async def submit(self, operation: Operation) -> Submitted:
+    async def submit(self, operation: Operation, **keywords: Any) -> Submitted:
         reach("submit.before")
-        submitted = await super().submit(operation)
+        submitted = await super().submit(operation, **keywords)
         reach("submit.after")
         return submitted
 

@@ -274,6 +274,8 @@ def judge_log(operation: Operation, events: list[Event]) -> None:
     ends = [event.version for event in events if event.type is EventType.DONE]
     assert ends == [operation.version], f"{operation.id} has {len(ends)} ends"
     assert versions[-1] == operation.version
+    runs = [event.run for event in events if event.type is not EventType.DONE]
+    assert runs == sorted(runs), f"{operation.id}: a stale run wrote after its successor: {runs}"
     if operation.progress is None:
         assert versions == list(range(1, operation.version + 1)), f"{operation.id} has a hole: {versions}"
     outputs: dict[int, list[str]] = defaultdict(list)

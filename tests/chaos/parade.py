@@ -175,6 +175,7 @@ def several_processes(scene: Scene, points: Sequence[str], *, workers: bool) -> 
             while parade.crashed() == parade.crashes and time.monotonic() < end:
                 server = survivor if workers else victim
                 parade.end_some(server, parade.life(server))
+                time.sleep(0.1)
         parade.until_crash(point)
         with contextlib.suppress(ProcessLookupError):
             victim.process.kill()

@@ -85,7 +85,7 @@ def claim(operation: Operation, *, worker: str, lease_until: datetime, now: date
     """Give the operation to a worker as its next run; None unless it is queued and due."""
     if operation.status is not Status.QUEUED or not due(operation, now=now):
         return None
-    return _status_change(
+    change = _status_change(
         operation,
         now=now,
         status=Status.RUNNING,
@@ -95,6 +95,22 @@ def claim(operation: Operation, *, worker: str, lease_until: datetime, now: date
         lease_until=lease_until,
         started_at=operation.started_at or now,
     )
+    # The first start is read from the record (see core.events), so that it takes no row of its own.
+    return Change(change.operation, change.follows) if operation.version == 1 else change
+
+
+def accept(operation: Operation) -> Change:
+    """Keep a new operation as queued."""
+    return Change(operation, 0)
+
+
+def accept_and_claim(operation: Operation, *, worker: str, lease_until: datetime, now: datetime) -> Change:
+    """Keep a new operation and give it to a worker at once: versions 1 and 2 in one change.
+
+    What is not due yet is kept as queued.
+    """
+    claimed = claim(operation, worker=worker, lease_until=lease_until, now=now)
+    return accept(operation) if claimed is None else Change(claimed.operation, 0, claimed.events)
 
 
 def renewable(operation: Operation, *, run: int) -> bool:
