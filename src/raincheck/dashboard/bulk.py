@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from raincheck.core.errors import QueueFull, RequestProblem
+from raincheck.core.errors import OperationFinished, QueueFull, RequestProblem
 from raincheck.core.operation import Operation, Status
 from raincheck.dashboard.access import Viewer, record
 from raincheck.fastapi.paging import list_query
@@ -70,11 +70,7 @@ async def act(parts: Serving, visitor: Viewer, wish: BulkRequest) -> dict[str, A
     refused: dict[str, str] = {}
     for operation in found:
         try:
-            if wish.action == "cancel":
-                await parts.service.cancel(operation.id, owner=None)
-            else:
-                key = f"dashboard:{wish.batch}:{operation.id}"
-                await parts.service.rerun(operation.id, owner=None, idempotency_key=key)
+            await _do(parts, wish, operation)
         except QueueFull:
             raise  # the rest would be refused as well
         except RequestProblem as problem:
@@ -83,6 +79,17 @@ async def act(parts: Serving, visitor: Viewer, wish: BulkRequest) -> dict[str, A
         record(visitor, wish.action, operation.id, operation.kind)
         done.append(operation.id)
     return {"done": done, "refused": refused, "next": following}
+
+
+async def _do(parts: Serving, wish: BulkRequest, operation: Operation) -> None:
+    if wish.action == "retry":
+        key = f"dashboard:{wish.batch}:{operation.id}"
+        await parts.service.rerun(operation.id, owner=None, idempotency_key=key)
+        return
+    cancelled = await parts.service.cancel(operation.id, owner=None)
+    if cancelled.status in {Status.SUCCEEDED, Status.FAILED}:
+        detail = f"The operation has already {cancelled.status.value}."
+        raise OperationFinished(detail, operation_id=operation.id)
 
 
 async def _portion(parts: Serving, wish: BulkRequest) -> tuple[list[Operation], str | None]:
