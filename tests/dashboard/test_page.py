@@ -230,6 +230,17 @@ def test_all_that_match_are_cancelled_after_a_confirmation_that_counts_them(serv
         assert ended(server, each)["status"] == "cancelled"
 
 
+def test_cancelling_from_a_row_asks_which(server, tab):
+    """Rows move while one aims, so the question names the operation."""
+    mark = fresh()
+    operation_id = submitted(server, "/drawings", json={"signal": mark}, metadata=f'mark="{mark}"')
+    page = tab.go(f"operations?q=mark%3D{mark}")
+    page.get_by_role("button", name=f"Cancel {operation_id}").click()
+    page.get_by_role("heading", name=f"Cancel draw …{operation_id[-6:]}?").wait_for()
+    page.get_by_role("button", name="Cancel 1", exact=True).click()
+    assert ended(server, operation_id)["status"] == "cancelled"
+
+
 def test_chosen_operations_are_retried(server, tab):
     """Only those that are selected, and that can be."""
     mark = fresh()

@@ -82,6 +82,7 @@ class _Handlers:
     def __init__(self, gateway: Gateway, *, kinds: Mapping[str, Kind]) -> None:
         self._gateway = gateway
         self._kinds = kinds
+        self._figures = figures.Figures()
         self._operations = OperationHandlers(gateway, listed=True)
         self._streams = StreamRoutes(gateway, authorisation=None, listed=True)
 
@@ -125,7 +126,7 @@ class _Handlers:
     async def get_overview(self, request: Request, _: Viewer) -> Response:
         """Return the figures of a window."""
         length, bucket = figures.window(request.query_params.get("minutes"))
-        return _json(await figures.overview(self._gateway.parts(), length=length, bucket=bucket))
+        return _json(await self._figures.of(self._gateway.parts(), length=length, bucket=bucket))
 
     async def get_workers(self, request: Request, _: Viewer) -> Response:
         """Return who works."""
