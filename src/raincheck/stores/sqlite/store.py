@@ -13,7 +13,8 @@ from raincheck.core.errors import StorageFull, StoreError, StoreUnavailable
 from raincheck.core.moments import milliseconds
 from raincheck.core.transitions import Change
 from raincheck.ports import Accepted, KeyConflict, Lease, Overdue, Renewal, Replayed, Submitted, Tombstone
-from raincheck.stores.sqlite import reading, retention, tickets
+from raincheck.stores.sqlite import deliveries, reading, retention, tickets
+from raincheck.stores.sqlite.delivery_store import SqliteDeliveries
 from raincheck.stores.sqlite.opening import connect, migrate, prepare_file, refusing_unusable
 from raincheck.stores.sqlite.queries import statement
 from raincheck.stores.sqlite.reader import Readers
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from raincheck.core.endpoints import Endpoint
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
     from raincheck.ports import Claim, ListQuery, Ticket
@@ -50,13 +52,14 @@ _BY_KEY = f"SELECT {FULL_COLUMNS} FROM operations WHERE owner = ? AND kind = ? A
 _TOMBSTONE_BY_KEY = "SELECT id, owner, reason FROM tombstones WHERE owner = ? AND kind = ? AND idempotency_key = ?"
 
 
-class SqliteStore:
-    """Implements OperationStore, EventStore and Signals on one file that several processes may share.
+class SqliteStore(SqliteDeliveries):
+    """Implements OperationStore, EventStore, DeliveryStore and Signals on one file that several processes may share.
 
     :param path: the database file; created with mode 0600.
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
         self._notices: list[Callable[[], None]] = []
@@ -159,7 +162,9 @@ class SqliteStore:
 
     async def claim(self, claim: Claim) -> list[Operation]:
         """Lease queued operations to a worker."""
-        claimed: list[Operation] = await self._write(Unit(lambda connection: _claim(connection, claim)))
+        claimed: list[Operation] = await self._write(
+            Unit(lambda connection: _claim(connection, claim, self._endpoints))
+        )
         return claimed
 
     async def renew(self, leases: Sequence[Lease], *, lease_until: datetime) -> Renewal:
@@ -172,7 +177,9 @@ class SqliteStore:
 
     async def change(self, operation_id: str, transition: Callable[[Operation], Change | None]) -> Operation:
         """Apply a transition to the record as it is now."""
-        changed: Operation = await self._write(Unit(lambda connection: _change(connection, operation_id, transition)))
+        changed: Operation = await self._write(
+            Unit(lambda connection: _change(connection, operation_id, transition, self._endpoints)),
+        )
         return changed
 
     async def delete(self, operation_id: str, *, check: Callable[[Operation], None], now: datetime) -> None:
@@ -288,7 +295,9 @@ def _submit_keyed(
     return KeyConflict(existing), ()
 
 
-def _claim(connection: sqlite3.Connection, claim: Claim) -> tuple[list[Operation], Sequence[Change]]:
+def _claim(
+    connection: sqlite3.Connection, claim: Claim, endpoints: Sequence[Endpoint]
+) -> tuple[list[Operation], Sequence[Change]]:
     rows = connection.execute(
         _CLAIMABLE,
         {
@@ -304,8 +313,7 @@ def _claim(connection: sqlite3.Connection, claim: Claim) -> tuple[list[Operation
         change = transitions.claim(operation, worker=claim.worker, lease_until=claim.lease_until, now=claim.now)
         if change is not None:
             changes.append(change)
-    _write_changes(connection, changes)
-    return [change.operation for change in changes], changes
+    return [change.operation for change in changes], _write_changes(connection, changes, endpoints)
 
 
 def _renew(connection: sqlite3.Connection, leases: Sequence[Lease], lease_until: datetime) -> Renewal:
@@ -331,6 +339,7 @@ def _change(
     connection: sqlite3.Connection,
     operation_id: str,
     transition: Callable[[Operation], Change | None],
+    endpoints: Sequence[Endpoint],
 ) -> tuple[Operation, Sequence[Change]]:
     row = connection.execute(_SELECT_LIGHT, (operation_id,)).fetchone()
     if row is None:
@@ -339,12 +348,14 @@ def _change(
     change = transition(operation)
     if change is None or change.empty:
         return operation, ()
-    _write_changes(connection, (change,))
-    return change.operation, (change,)
+    return change.operation, _write_changes(connection, (change,), endpoints)
 
 
-def _write_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
+def _write_changes(
+    connection: sqlite3.Connection, changes: Sequence[Change], endpoints: Sequence[Endpoint]
+) -> Sequence[Change]:
     connection.executemany(_UPDATE, [update_values(change.operation) for change in changes])
     events = [event_values(event) for change in changes for event in change.events]
     if events:
         connection.executemany(_INSERT_EVENT, events)
+    return deliveries.write(connection, changes, endpoints)

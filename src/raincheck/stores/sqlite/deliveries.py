@@ -1,0 +1,324 @@
+"""Webhook deliveries in SQLite: written with the change that makes them, leased, settled, listed."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from raincheck.core import delivery_rules
+from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Source, Tried
+from raincheck.core.endpoints import TERMINAL_EVENTS, WebhookEvent, receiver_of
+from raincheck.core.moments import milliseconds, moment_at
+from raincheck.ports import Lease, Overdue
+from raincheck.stores.sqlite.queries import statement
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from raincheck.core.delivery_rules import Verdict
+    from raincheck.core.endpoints import Endpoint
+    from raincheck.core.transitions import Change
+    from raincheck.ports import DeliveryClaim, DeliveryQuery
+
+_FORGOTTEN_AFTER = timedelta(days=30)
+_NAMES = (
+    "id, operation, source, url, event, version, created_at, due_at, status, run, tries, log, worker, lease_until, "
+    "finished_at"
+)
+_DUE = statement("due_deliveries")
+_SELECT = f"SELECT {_NAMES} FROM deliveries"  # noqa: S608 - constant columns
+_INSERT = (
+    f"INSERT OR IGNORE INTO deliveries ({_NAMES}, receiver) "  # noqa: S608 - constant columns
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_UPDATE = (
+    "UPDATE deliveries SET due_at = ?, status = ?, run = ?, tries = ?, log = ?, worker = ?, lease_until = ?, "
+    "finished_at = ? WHERE id = ?"
+)
+_PROGRESS = (
+    "FROM deliveries WHERE operation = ? AND source = ? AND url = ? AND event = 'operation.progress' "
+    "AND status <> 'sending'"
+)
+_PAGE = (
+    f"{_SELECT} WHERE (:before IS NULL OR id < :before) AND (:url IS NULL OR url = :url) "
+    "AND (:any OR status IN (SELECT value FROM json_each(:statuses))) ORDER BY id DESC LIMIT :limit"
+)
+
+
+# --- written with a change -----------------------------------------------------------------------------------------
+
+
+def write(connection: sqlite3.Connection, changes: Sequence[Change], endpoints: Sequence[Endpoint]) -> list[Change]:
+    """Write what the changes make known, and return the changes with it."""
+    told = [delivery_rules.with_deliveries(change, endpoints) for change in changes]
+    for change in told:
+        for delivery in change.deliveries:
+            _insert(connection, delivery)
+    return told
+
+
+def _insert(connection: sqlite3.Connection, delivery: Delivery) -> None:
+    due_at, status = delivery.due_at, delivery.status
+    about = (delivery.operation, delivery.source.value, delivery.url)
+    if delivery.event == WebhookEvent.PROGRESS:
+        query = f"SELECT min(due_at) {_PROGRESS} AND status IN ('pending', 'paused')"
+        (earlier,) = connection.execute(query, about).fetchone()
+        due_at = due_at if earlier is None else moment_at(earlier)
+        connection.execute(f"DELETE {_PROGRESS}", about)
+    elif delivery.event in TERMINAL_EVENTS:
+        connection.execute(f"DELETE {_PROGRESS} AND status IN ('pending', 'paused')", about)
+    if _health(connection, delivery.url).disabled:
+        status = DeliveryStatus.PAUSED
+    fixed = (delivery.event, delivery.version, milliseconds(delivery.created_at), milliseconds(due_at), status.value)
+    fresh = (0, 0, "[]", None, None, None)
+    connection.execute(_INSERT, (delivery.id, *about, *fixed, *fresh, delivery.receiver))
+
+
+# --- couriers ------------------------------------------------------------------------------------------------------
+
+
+def due(connection: sqlite3.Connection, claim: DeliveryClaim) -> list[str]:
+    """Return the ids of what a courier may lease."""
+    rows = connection.execute(
+        _DUE,
+        {
+            "now": milliseconds(claim.now),
+            "callbacks": claim.callbacks,
+            "webhooks": json.dumps(claim.webhooks),
+            "busy": json.dumps(dict(claim.busy)),
+            "per_receiver": claim.per_receiver,
+            "limit": claim.limit,
+        },
+    )
+    return [row[0] for row in rows]
+
+
+def lease(
+    connection: sqlite3.Connection, ids: Sequence[str], claim: DeliveryClaim
+) -> tuple[list[Delivery], Sequence[Change]]:
+    """Lease those of the deliveries that are still due."""
+    leased = []
+    for delivery_id in ids:
+        found = get(connection, delivery_id)
+        taken = found and delivery_rules.lease(found, worker=claim.worker, lease_until=claim.lease_until, now=claim.now)
+        if taken:
+            _update(connection, taken)
+            leased.append(taken)
+    return leased, ()
+
+
+def change(
+    connection: sqlite3.Connection,
+    delivery_id: str,
+    transition: Callable[[Delivery, Health], Verdict | None],
+) -> tuple[Verdict, Sequence[Change]]:
+    """Apply a transition to a delivery and to the health of its URL."""
+    delivery = get(connection, delivery_id)
+    if delivery is None:
+        raise KeyError(delivery_id)
+    health = _health(connection, delivery.url)
+    verdict = transition(delivery, health)
+    if verdict is None:
+        return delivery_rules.Verdict(delivery, health), ()
+    if verdict.delivery is not delivery:
+        _update(connection, verdict.delivery)
+    _set_health(connection, health, verdict.health)
+    return verdict, ()
+
+
+def change_endpoint(
+    connection: sqlite3.Connection, url: str, transition: Callable[[Health], Health]
+) -> tuple[Health, Sequence[Change]]:
+    """Apply a transition to the health of a URL."""
+    before = _health(connection, url)
+    after = transition(before)
+    _set_health(connection, before, after)
+    return after, ()
+
+
+def _health(connection: sqlite3.Connection, url: str) -> Health:
+    query = "SELECT url, failing_since, last_failed_at, disabled_at, reason FROM endpoints WHERE url = ?"
+    row = connection.execute(query, (url,)).fetchone()
+    return Health(url=url) if row is None else _health_from(row)
+
+
+def _set_health(connection: sqlite3.Connection, before: Health, after: Health) -> None:
+    if after == before:
+        return
+    if after == Health(url=after.url):
+        connection.execute("DELETE FROM endpoints WHERE url = ?", (after.url,))
+    else:
+        moments = (_milliseconds(after.failing_since), _milliseconds(after.last_failed_at))
+        connection.execute(
+            "INSERT OR REPLACE INTO endpoints (url, failing_since, last_failed_at, disabled_at, reason) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (after.url, *moments, _milliseconds(after.disabled_at), after.reason),
+        )
+    if after.disabled and not before.disabled:
+        receiver = receiver_of(after.url)
+        connection.execute(
+            "UPDATE deliveries SET status = 'paused' WHERE receiver = ? AND status = 'pending' AND url = ?",
+            (receiver, after.url),
+        )
+    elif before.disabled and not after.disabled:
+        connection.execute(
+            "UPDATE deliveries SET status = 'pending', due_at = min(due_at, created_at) "
+            "WHERE status = 'paused' AND url = ?",
+            (after.url,),
+        )
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+def overdue(connection: sqlite3.Connection, now: datetime, limit: int) -> Overdue:
+    """Return leases that ran out, and what each courier holds."""
+    held = "SELECT worker, id, run FROM deliveries WHERE status = 'sending'"
+    expired = connection.execute(f"{held} AND lease_until <= ? LIMIT ?", (milliseconds(now), limit)).fetchall()
+    holders: dict[str, list[Lease]] = {}
+    for worker, delivery_id, run in connection.execute(held):
+        holders.setdefault(worker, []).append(Lease(delivery_id, run))
+    leases = tuple(Lease(delivery_id, run) for _, delivery_id, run in expired)
+    return Overdue(leases, (), {worker: tuple(found) for worker, found in holders.items()})
+
+
+def get(connection: sqlite3.Connection, delivery_id: str) -> Delivery | None:
+    """Return a delivery."""
+    row = connection.execute(f"{_SELECT} WHERE id = ?", (delivery_id,)).fetchone()
+    return None if row is None else _delivery_from(row)
+
+
+def of_operation(connection: sqlite3.Connection, operation_id: str) -> list[Delivery]:
+    """Return an operation's deliveries, oldest first."""
+    return [
+        _delivery_from(row) for row in connection.execute(f"{_SELECT} WHERE operation = ? ORDER BY id", (operation_id,))
+    ]
+
+
+def list_page(connection: sqlite3.Connection, query: DeliveryQuery) -> list[Delivery]:
+    """Return a page of the log, newest first."""
+    rows = connection.execute(
+        _PAGE,
+        {
+            "before": query.before_id,
+            "url": query.url,
+            "any": not query.statuses,
+            "statuses": json.dumps(query.statuses),
+            "limit": query.limit,
+        },
+    )
+    return [_delivery_from(row) for row in rows]
+
+
+def unhealthy(connection: sqlite3.Connection) -> list[Health]:
+    """Return the health of every URL that failed last."""
+    query = "SELECT url, failing_since, last_failed_at, disabled_at, reason FROM endpoints ORDER BY url"
+    return [_health_from(row) for row in connection.execute(query)]
+
+
+# --- retention -------------------------------------------------------------------------------------------------------
+
+
+def bury(connection: sqlite3.Connection, operation_id: str) -> None:
+    """Forget the deliveries of an operation."""
+    connection.execute("DELETE FROM deliveries WHERE operation = ?", (operation_id,))
+
+
+def forget_endpoints(connection: sqlite3.Connection, now: datetime) -> None:
+    """Forget old failures of URLs that nothing waits for, since callers may name ever new ones."""
+    connection.execute(
+        "DELETE FROM endpoints WHERE last_failed_at < ? AND NOT EXISTS "
+        "(SELECT 1 FROM deliveries WHERE deliveries.status = 'paused' AND deliveries.url = endpoints.url)",
+        (milliseconds(now - _FORGOTTEN_AFTER),),
+    )
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _update(connection: sqlite3.Connection, delivery: Delivery) -> None:
+    connection.execute(
+        _UPDATE,
+        (
+            milliseconds(delivery.due_at),
+            delivery.status.value,
+            delivery.run,
+            delivery.tries,
+            _log_text(delivery.log),
+            delivery.worker,
+            _milliseconds(delivery.lease_until),
+            _milliseconds(delivery.finished_at),
+            delivery.id,
+        ),
+    )
+
+
+def _delivery_from(row: tuple[Any, ...]) -> Delivery:
+    return Delivery(
+        id=row[0],
+        operation=row[1],
+        source=Source(row[2]),
+        url=row[3],
+        event=row[4],
+        version=row[5],
+        created_at=moment_at(row[6]),
+        due_at=moment_at(row[7]),
+        status=DeliveryStatus(row[8]),
+        run=row[9],
+        tries=row[10],
+        log=tuple(_log_from(row[11])),
+        worker=row[12],
+        lease_until=_moment(row[13]),
+        finished_at=_moment(row[14]),
+    )
+
+
+def _log_text(log: Iterable[Tried]) -> str:
+    return json.dumps(
+        [
+            [
+                milliseconds(tried.at),
+                tried.attempt.latency // timedelta(microseconds=1),
+                tried.attempt.status,
+                tried.attempt.failure,
+                tried.attempt.detail,
+                None if tried.attempt.retry_after is None else tried.attempt.retry_after.total_seconds(),
+                tried.attempt.excerpt,
+            ]
+            for tried in log
+        ],
+    )
+
+
+def _log_from(text: str) -> Iterable[Tried]:
+    for at, latency, status, failure, detail, retry_after, excerpt in json.loads(text):
+        attempt = Attempt(
+            latency=timedelta(microseconds=latency),
+            status=status,
+            failure=failure,
+            detail=detail,
+            retry_after=None if retry_after is None else timedelta(seconds=retry_after),
+            excerpt=excerpt,
+        )
+        yield Tried(at=moment_at(at), attempt=attempt)
+
+
+def _health_from(row: tuple[Any, ...]) -> Health:
+    return Health(
+        url=row[0],
+        failing_since=_moment(row[1]),
+        last_failed_at=_moment(row[2]),
+        disabled_at=_moment(row[3]),
+        reason=row[4],
+    )
+
+
+def _moment(value: int | None) -> datetime | None:
+    return None if value is None else moment_at(value)
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else milliseconds(moment)
