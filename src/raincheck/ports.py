@@ -367,8 +367,8 @@ class DeliveryClaim:
 
     :param webhooks: the configured URLs that it has secrets for; others wait for a process that has.
     :param callbacks: whether it may call the URLs of callers.
-    :param busy: how many attempts it is making at each receiver (scheme, host and port).
-    :param per_receiver: how many it makes at one receiver at most.
+    :param room: how many it takes for each receiver (scheme, host and port) that ``rooms`` does not name.
+    :param rooms: how many it takes for others, 0 or more.
     """
 
     worker: str
@@ -377,8 +377,8 @@ class DeliveryClaim:
     limit: int
     lease_until: datetime
     now: datetime
-    per_receiver: int = 10
-    busy: Mapping[str, int] = field(default_factory=dict)
+    room: int = 10
+    rooms: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ from raincheck.core.endpoints import receiver_of
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from raincheck.core.endpoints import Source
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -53,13 +55,6 @@ class Attempt:
     def succeeded(self) -> bool:
         """Whether the receiver took it (2xx)."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - RFC 9110 §15.3
-
-
-class Source(StrEnum):
-    """Who asked for a delivery, which decides the secrets and the rules for its URL."""
-
-    WEBHOOK = "webhook"
-    CALLBACK = "callback"
 
 
 class DeliveryStatus(StrEnum):

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Source, Tried
-from raincheck.core.endpoints import WebhookEvent
+from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Tried
+from raincheck.core.endpoints import Source, WebhookEvent
 from raincheck.core.errors import LeaseLost
 from raincheck.core.moments import milliseconds
 from raincheck.core.names import delivery_id

@@ -24,6 +24,13 @@ _BEGINNING = ("must begin with https://", "must begin with https:// or http://")
 _PORTS = {"http": 80, "https": 443}
 
 
+class Source(StrEnum):
+    """Who asked for a delivery, which decides the secrets and the rules for its URL."""
+
+    WEBHOOK = "webhook"
+    CALLBACK = "callback"
+
+
 class WebhookEvent(StrEnum):
     """What a webhook can tell. The first three end an operation and are the default."""
 
@@ -71,8 +78,8 @@ class Callbacks:
     """Lets callers name a URL with ``Callback-Url`` that hears of their operation.
 
     :param secret: a ``whsec_`` text, or several, newest first; what is sent to callers' URLs is signed with each.
-    :param allow: which URLs callers may name: ``https://hooks.example.com``, ``https://*.example.com`` (its subdomains),
-        either with a path to begin with, or ``*`` for all.
+    :param allow: which URLs callers may name: ``https://hooks.example.com``, ``https://*.example.com`` (its
+        subdomains), either with a path to begin with, or ``*`` for all.
     :param private_networks: also call plain http and addresses that are not on the public internet.
     :raises ConfigurationError: a value cannot be used.
     """
@@ -110,6 +117,35 @@ class Endpoint:
 
     url: str
     events: tuple[str, ...] = TERMINAL_EVENTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookPolicy:
+    """Everything that the application configures about webhooks."""
+
+    webhooks: tuple[Webhook, ...] = ()
+    callbacks: Callbacks | None = None
+
+    def __post_init__(self) -> None:
+        urls = [webhook.url for webhook in self.webhooks]
+        twice = next((url for url in urls if urls.count(url) > 1), None)
+        if twice is not None:
+            msg = f"webhooks=… names {twice!r} twice. Make it one Webhook with the events of both."
+            raise ConfigurationError(msg)
+
+    def __bool__(self) -> bool:
+        return bool(self.webhooks) or self.callbacks is not None
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The configured endpoints, without their secrets."""
+        return tuple(Endpoint(webhook.url, webhook.events) for webhook in self.webhooks)
+
+    def rules_for(self, source: Source, url: str) -> Webhook | Callbacks | None:
+        """Return what decides the secrets of a delivery and where it may go; None where this process knows nothing."""
+        if source is Source.CALLBACK:
+            return self.callbacks
+        return next((webhook for webhook in self.webhooks if webhook.url == url), None)
 
 
 # --- URLs -------------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from raincheck.core import delivery_rules
-from raincheck.core.deliveries import Delivery, DeliveryStatus, Health, Source
+from raincheck.core.deliveries import Delivery, DeliveryStatus, Health
 from raincheck.core.delivery_rules import Verdict
-from raincheck.core.endpoints import TERMINAL_EVENTS, WebhookEvent
+from raincheck.core.endpoints import TERMINAL_EVENTS, Source, WebhookEvent
 from raincheck.ports import Lease, Overdue
 
 if TYPE_CHECKING:
@@ -42,19 +42,19 @@ class MemoryDeliveries:
     async def lease_deliveries(self, claim: DeliveryClaim) -> list[Delivery]:
         """Lease due deliveries, the longest due first, as far as each receiver has room."""
         leased: list[Delivery] = []
-        sending = Counter(claim.busy)
+        taken_of: Counter[str] = Counter()
         with self._lock:
             for delivery in sorted(self._deliveries.values(), key=lambda each: (each.due_at, each.id)):
                 if len(leased) == claim.limit:
                     break
                 known = claim.callbacks if delivery.source is Source.CALLBACK else delivery.url in claim.webhooks
-                if not known or sending[delivery.receiver] >= claim.per_receiver:
+                if not known or taken_of[delivery.receiver] >= claim.rooms.get(delivery.receiver, claim.room):
                     continue
                 taken = delivery_rules.lease(
                     delivery, worker=claim.worker, lease_until=claim.lease_until, now=claim.now
                 )
                 if taken is not None:
-                    sending[delivery.receiver] += 1
+                    taken_of[delivery.receiver] += 1
                     self._deliveries[taken.id] = taken
                     leased.append(taken)
         return leased

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from raincheck.core import delivery_rules
-from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Source, Tried
-from raincheck.core.endpoints import TERMINAL_EVENTS, WebhookEvent, receiver_of
+from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Tried
+from raincheck.core.endpoints import TERMINAL_EVENTS, Source, WebhookEvent, receiver_of
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.ports import Lease, Overdue
 from raincheck.stores.sqlite.queries import statement
@@ -42,8 +42,8 @@ _PROGRESS = (
     "FROM deliveries WHERE operation = ? AND source = ? AND url = ? AND event = 'operation.progress' "
     "AND status <> 'sending'"
 )
-_PAGE = (
-    f"{_SELECT} WHERE (:before IS NULL OR id < :before) AND (:url IS NULL OR url = :url) "
+_OF_PAGE = (
+    "WHERE (:before IS NULL OR id < :before) AND (:url IS NULL OR url = :url) "
     "AND (:any OR status IN (SELECT value FROM json_each(:statuses))) ORDER BY id DESC LIMIT :limit"
 )
 
@@ -88,8 +88,8 @@ def due(connection: sqlite3.Connection, claim: DeliveryClaim) -> list[str]:
             "now": milliseconds(claim.now),
             "callbacks": claim.callbacks,
             "webhooks": json.dumps(claim.webhooks),
-            "busy": json.dumps(dict(claim.busy)),
-            "per_receiver": claim.per_receiver,
+            "rooms": json.dumps(dict(claim.rooms)),
+            "room": claim.room,
             "limit": claim.limit,
         },
     )
@@ -201,7 +201,7 @@ def of_operation(connection: sqlite3.Connection, operation_id: str) -> list[Deli
 def list_page(connection: sqlite3.Connection, query: DeliveryQuery) -> list[Delivery]:
     """Return a page of the log, newest first."""
     rows = connection.execute(
-        _PAGE,
+        f"{_SELECT} {_OF_PAGE}",
         {
             "before": query.before_id,
             "url": query.url,

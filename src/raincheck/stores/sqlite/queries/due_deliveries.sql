@@ -15,7 +15,7 @@ SELECT due.id FROM receivers JOIN deliveries AS due ON due.id IN (
       AND ((d.source = 'callback' AND :callbacks)
            OR (d.source = 'webhook' AND d.url IN (SELECT value FROM json_each(:webhooks))))
     ORDER BY d.due_at, d.id
-    LIMIT max(0, :per_receiver - coalesce((SELECT value FROM json_each(:busy) WHERE key = receivers.receiver), 0))
+    LIMIT coalesce((SELECT value FROM json_each(:rooms) WHERE key = receivers.receiver), :room)
 )
 ORDER BY due.due_at, due.id
 LIMIT :limit
