@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raincheck.context import MemoryRecorder, OperationContext
+    from raincheck.core.endpoints import Callbacks, Webhook
     from raincheck.core.errors import (
         ConfigurationError,
         DefinitionError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXPOSED_HEADERS",
     "Backoff",
+    "Callbacks",
     "ConfigurationError",
     "DefinitionError",
     "InputMismatch",
@@ -57,6 +59,7 @@ __all__ = [
     "StorageFull",
     "StoreError",
     "StoreUnavailable",
+    "Webhook",
     "WorkerDepends",
 ]
 __version__ = "0.1.0"
@@ -65,6 +68,7 @@ __version__ = "0.1.0"
 # the core do without most of them. Type checkers read the imports above.
 _HOMES = {
     "Backoff": "raincheck.core.retry",
+    "Callbacks": "raincheck.core.endpoints",
     "ConfigurationError": "raincheck.core.errors",
     "DefinitionError": "raincheck.core.errors",
     "EXPOSED_HEADERS": "raincheck.fastapi.openapi",
@@ -88,6 +92,7 @@ _HOMES = {
     "StorageFull": "raincheck.core.errors",
     "StoreError": "raincheck.core.errors",
     "StoreUnavailable": "raincheck.core.errors",
+    "Webhook": "raincheck.core.endpoints",
     "WorkerDepends": "raincheck.fastapi.worker_depends",
 }
 

@@ -1,14 +1,16 @@
-"""Who gets webhooks: what the application configures, what callers may ask for, and what a URL may be."""
+"""Who gets webhooks: what the application configures, and what callers may ask for.
+
+What a URL may be is judged by ``raincheck.webhooks.guard``: as text when it is given, by its addresses at each attempt.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from raincheck.core.errors import ConfigurationError
 
@@ -17,10 +19,6 @@ if TYPE_CHECKING:
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that Standard Webhooks gives every secret
 _SHORTEST_SECRET, _LONGEST_SECRET = 24, 64
-_LONGEST_URL = 2048
-_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\]")
-_PATTERN_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
-_BEGINNING = ("must begin with https://", "must begin with https:// or http://")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -61,10 +59,6 @@ class Webhook:
     private_networks: bool = False
 
     def __post_init__(self) -> None:
-        fault = url_fault(self.url, plain_http=self.private_networks)
-        if fault is not None:
-            msg = f"Webhook(url={self.url!r}): the URL {fault}."
-            raise ConfigurationError(msg)
         _set(self, secret=_checked_secrets("Webhook", self.secret), events=_checked_events(self.events))
 
     @property
@@ -79,7 +73,7 @@ class Callbacks:
 
     :param secret: a ``whsec_`` text, or several, newest first; what is sent to callers' URLs is signed with each.
     :param allow: which URLs callers may name: ``https://hooks.example.com``, ``https://*.example.com`` (its
-        subdomains), either with a path to begin with, or ``*`` for all.
+        subdomains), or ``*`` for all.
     :param private_networks: also call plain http and addresses that are not on the public internet.
     :raises ConfigurationError: a value cannot be used.
     """
@@ -93,8 +87,6 @@ class Callbacks:
         if not allow:
             msg = "Callbacks(allow=()) lets no URL through. Name patterns such as 'https://*.example.com', or '*'."
             raise ConfigurationError(msg)
-        for pattern in allow:
-            _check_pattern(pattern, plain_http=self.private_networks)
         _set(self, secret=_checked_secrets("Callbacks", self.secret), allow=allow)
 
     @property
@@ -148,88 +140,10 @@ class WebhookPolicy:
         return next((webhook for webhook in self.webhooks if webhook.url == url), None)
 
 
-# --- URLs -------------------------------------------------------------------------------------------------------
-
-
-def url_fault(url: str, *, plain_http: bool) -> str | None:
-    """Return what makes a text no URL to call, as the end of a sentence; None where nothing does.
-
-    Judges the text alone: where the name leads is judged at each attempt.
-    """
-    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return "must be printable ASCII without spaces and backslashes; encode other characters"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "cannot be read"
-    schemes = {"https", "http"} if plain_http else {"https"}
-    faults = (
-        (len(url) > _LONGEST_URL, f"has more than {_LONGEST_URL} characters"),
-        (parts.scheme not in schemes, _BEGINNING[plain_http]),
-        ("@" in parts.netloc, "must not carry a user name or password"),
-        ("#" in url, "must not have a fragment"),
-        (port == 0 or not _HOST.fullmatch(_host(parts)), "must name a host"),
-    )
-    return next((fault for found, fault in faults if found), None)
-
-
-def matches(url: str, patterns: Iterable[str]) -> bool:
-    """Tell whether one of the patterns allows a URL that has no fault."""
-    return any(pattern == "*" or _matches(urlsplit(url), pattern) for pattern in patterns)
-
-
 def receiver_of(url: str) -> str:
-    """Return scheme, host and port of a URL: what fails or is slow together."""
+    """Return scheme, host and port of a URL: what is slow or dead together."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{_host(parts).rstrip('.')}:{parts.port or _PORTS[parts.scheme]}"
-
-
-def _matches(url: SplitResult, pattern: str) -> bool:
-    wanted = urlsplit(pattern)
-    if url.scheme != wanted.scheme or _port(url) != _port(wanted):
-        return False
-    host, allowed = _host(url).rstrip("."), _host(wanted)
-    if allowed.startswith("*."):
-        if not host.endswith(allowed[1:]) or host == allowed[1:]:
-            return False
-    elif host != allowed:
-        return False
-    path = wanted.path.rstrip("/")
-    # Dot segments could climb out of the path that is allowed, also when a server decodes them first.
-    if path and re.search(r"(^|/)(\.|%2e){1,2}(/|$)", url.path, re.IGNORECASE):
-        return False
-    return not path or url.path == path or url.path.startswith(f"{path}/")
-
-
-def _check_pattern(pattern: str, *, plain_http: bool) -> None:
-    if pattern == "*":
-        return
-    problem = None
-    try:
-        parts = urlsplit(pattern)
-        port = parts.port
-    except ValueError:
-        problem = "cannot be read"
-    else:
-        if parts.scheme not in ({"https", "http"} if plain_http else {"https"}):
-            problem = _BEGINNING[plain_http]
-        elif "@" in parts.netloc or parts.query or parts.fragment or "*" in parts.path:
-            problem = "may only have a scheme, a host, a port and the beginning of a path"
-        elif not _PATTERN_HOST.fullmatch(_host(parts)) or port == 0:
-            problem = "must name a host, or '*.' and a domain"
-    if problem is not None:
-        msg = f"Callbacks(allow=…): {pattern!r} {problem}. Write patterns such as 'https://*.example.com', or '*'."
-        raise ConfigurationError(msg)
-
-
-def _host(parts: SplitResult) -> str:
-    host = (parts.hostname or "").lower()
-    return f"[{host}]" if ":" in host else host
-
-
-def _port(parts: SplitResult) -> int | None:
-    return parts.port or _PORTS.get(parts.scheme)
+    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{parts.port or _PORTS[parts.scheme]}"
 
 
 # --- what is configured -------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ _NAMES = (
     "finished_at"
 )
 _DUE = statement("due_deliveries")
+_DUE_RECEIVERS = statement("due_receivers")
 _SELECT = f"SELECT {_NAMES} FROM deliveries"  # noqa: S608 - constant columns
 _INSERT = (
     f"INSERT OR IGNORE INTO deliveries ({_NAMES}, receiver) "  # noqa: S608 - constant columns
@@ -81,19 +82,18 @@ def _insert(connection: sqlite3.Connection, delivery: Delivery) -> None:
 
 
 def due(connection: sqlite3.Connection, claim: DeliveryClaim) -> list[str]:
-    """Return the ids of what a courier may lease."""
-    rows = connection.execute(
-        _DUE,
-        {
-            "now": milliseconds(claim.now),
-            "callbacks": claim.callbacks,
-            "webhooks": json.dumps(claim.webhooks),
-            "rooms": json.dumps(dict(claim.rooms)),
-            "room": claim.room,
-            "limit": claim.limit,
-        },
-    )
-    return [row[0] for row in rows]
+    """Return the ids of what a courier may lease, the longest due first.
+
+    What goes first of all belongs to one of the receivers that have something due the longest, so a look costs at most
+    one query for each that it may lease.
+    """
+    now = milliseconds(claim.now)
+    known = {"now": now, "callbacks": claim.callbacks, "webhooks": json.dumps(claim.webhooks)}
+    wanted = {"now": now, "rooms": json.dumps(dict(claim.rooms)), "room": claim.room, "limit": claim.limit}
+    found: list[tuple[int, str]] = []
+    for receiver, room in connection.execute(_DUE_RECEIVERS, wanted).fetchall():
+        found += connection.execute(_DUE, {**known, "receiver": receiver, "room": room})
+    return [delivery_id for _, delivery_id in sorted(found)[: claim.limit]]
 
 
 def lease(
