@@ -213,4 +213,4 @@ class Raincheck:
                 "with `router = rain.router()`, decorate with it, and include it in the application."
             )
             raise DefinitionError(msg)
-        return operation_decorator(self._app, self._registry, method, path, options)
+        return operation_decorator(self._app.router, self._registry, method, path, options)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Tried
-from raincheck.core.endpoints import Source, WebhookEvent
+from raincheck.core.endpoints import Source, WebhookType
 from raincheck.core.errors import LeaseLost
 from raincheck.core.moments import milliseconds
 from raincheck.core.names import delivery_id
@@ -38,9 +38,9 @@ _EXCERPT_KEPT = 1000
 _GONE = 410
 _ASKS_FOR_TIME = frozenset({429, 503})
 _ENDS = {
-    Status.SUCCEEDED: WebhookEvent.SUCCEEDED,
-    Status.FAILED: WebhookEvent.FAILED,
-    Status.CANCELLED: WebhookEvent.CANCELLED,
+    Status.SUCCEEDED: WebhookType.SUCCEEDED,
+    Status.FAILED: WebhookType.FAILED,
+    Status.CANCELLED: WebhookType.CANCELLED,
 }
 
 
@@ -64,7 +64,7 @@ def with_deliveries(change: Change, endpoints: Sequence[Endpoint]) -> Change:
     return replace(change, deliveries=made)
 
 
-def event_of(change: Change) -> WebhookEvent | None:
+def event_of(change: Change) -> WebhookType | None:
     """Return what a change tells to webhooks; None for most changes."""
     operation = change.operation
     if operation.version == change.follows:
@@ -72,14 +72,14 @@ def event_of(change: Change) -> WebhookEvent | None:
     if operation.status in _ENDS:
         return _ENDS[operation.status]
     if operation.progress_version > change.follows:
-        return WebhookEvent.PROGRESS
+        return WebhookType.PROGRESS
     # The first claim only, and not what is written later in that run.
     if operation.status is Status.RUNNING and operation.run == 1 and change.follows == 1:
-        return WebhookEvent.STARTED
+        return WebhookType.STARTED
     return None
 
 
-def _made(operation: Operation, event: WebhookEvent, source: Source, url: str) -> Delivery:
+def _made(operation: Operation, event: WebhookType, source: Source, url: str) -> Delivery:
     at = operation.updated_at
     about = (operation.id, operation.version, event.value, source.value, url)
     return Delivery(
@@ -90,7 +90,7 @@ def _made(operation: Operation, event: WebhookEvent, source: Source, url: str) -
         event=event,
         version=operation.version,
         created_at=at,
-        due_at=at + (PROGRESS_DELAY if event is WebhookEvent.PROGRESS else timedelta(0)),
+        due_at=at + (PROGRESS_DELAY if event is WebhookType.PROGRESS else timedelta(0)),
     )
 
 
@@ -139,7 +139,7 @@ def settle(
         return Verdict(replace(ended, log=log), Health(url=health.url))
     tries = delivery.tries + 1
     worse = after_failure(health, now=now, gone=attempt.status == _GONE and delivery.source is Source.WEBHOOK)
-    if attempt.status == _GONE or delivery.event == WebhookEvent.PROGRESS or tries >= len(DELAYS):
+    if attempt.status == _GONE or delivery.event == WebhookType.PROGRESS or tries >= len(DELAYS):
         after = _ended(delivery, DeliveryStatus.FAILED, now)
     else:
         after = _waiting(delivery, worse, due_at=now + wait_after(tries, attempt, chance=chance))

@@ -5,20 +5,17 @@ What a URL may be is judged by ``raincheck.webhooks.guard``: as text when it is 
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from raincheck.core.errors import ConfigurationError
+from raincheck.core.webhook_secrets import signing_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that Standard Webhooks gives every secret
-_SHORTEST_SECRET, _LONGEST_SECRET = 24, 64
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -29,7 +26,7 @@ class Source(StrEnum):
     CALLBACK = "callback"
 
 
-class WebhookEvent(StrEnum):
+class WebhookType(StrEnum):
     """What a webhook can tell. The first three end an operation and are the default."""
 
     SUCCEEDED = "operation.succeeded"
@@ -39,7 +36,7 @@ class WebhookEvent(StrEnum):
     PROGRESS = "operation.progress"
 
 
-TERMINAL_EVENTS = (WebhookEvent.SUCCEEDED, WebhookEvent.FAILED, WebhookEvent.CANCELLED)
+TERMINAL_EVENTS = (WebhookType.SUCCEEDED, WebhookType.FAILED, WebhookType.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +56,17 @@ class Webhook:
     private_networks: bool = False
 
     def __post_init__(self) -> None:
-        _set(self, secret=_checked_secrets("Webhook", self.secret), events=_checked_events(self.events))
+        _set(self, secret=_checked_secrets(self.secret), events=_checked_events(self.events))
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The signing secrets, newest first."""
         return _several(self.secret)
+
+    @property
+    def allow(self) -> tuple[str, ...]:
+        """The pattern of the URLs that may be called: this very receiver, whatever its port."""
+        return (receiver_of(self.url),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class Callbacks:
 
     :param secret: a ``whsec_`` text, or several, newest first; what is sent to callers' URLs is signed with each.
     :param allow: which URLs callers may name: ``https://hooks.example.com``, ``https://*.example.com`` (its
-        subdomains), or ``*`` for all.
+        subdomains), either with a port that is not 443 or 8443, or ``*`` for all.
     :param private_networks: also call plain http and addresses that are not on the public internet.
     :raises ConfigurationError: a value cannot be used.
     """
@@ -87,7 +89,7 @@ class Callbacks:
         if not allow:
             msg = "Callbacks(allow=()) lets no URL through. Name patterns such as 'https://*.example.com', or '*'."
             raise ConfigurationError(msg)
-        _set(self, secret=_checked_secrets("Callbacks", self.secret), allow=allow)
+        _set(self, secret=_checked_secrets(self.secret), allow=allow)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -143,7 +145,9 @@ class WebhookPolicy:
 def receiver_of(url: str) -> str:
     """Return scheme, host and port of a URL: what is slow or dead together."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{parts.port or _PORTS[parts.scheme]}"
+    host = (parts.hostname or "").rstrip(".")
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}:{parts.port or _PORTS[parts.scheme]}"
 
 
 # --- what is configured -------------------------------------------------------------------------------------------
@@ -158,43 +162,24 @@ def _set(owner: object, **values: object) -> None:
         object.__setattr__(owner, name, value)
 
 
-def _checked_secrets(name: str, secret: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the secrets; no message repeats one."""
+def _checked_secrets(secret: str | Iterable[str]) -> tuple[str, ...]:
     secrets = _several(secret)
-    for each in secrets:
-        if not _usable_secret(each):
-            msg = (
-                f"{name}(secret=…) must be 'whsec_' and the base64 of {_SHORTEST_SECRET} to {_LONGEST_SECRET} random "
-                'bytes. Make one with: python -c "import base64, secrets; '
-                "print('whsec_' + base64.b64encode(secrets.token_bytes(32)).decode())\""
-            )
-            raise ConfigurationError(msg)
-    if not secrets:
-        msg = f"{name}(secret=()) signs nothing. Pass one secret, or several while receivers rotate."
-        raise ConfigurationError(msg)
+    signing_keys(secrets)
     return secrets
 
 
-def _usable_secret(secret: str) -> bool:
-    try:
-        key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
-    except (binascii.Error, ValueError, AttributeError):
-        return False
-    return secret.startswith(_SECRET_PREFIX) and _SHORTEST_SECRET <= len(key) <= _LONGEST_SECRET
-
-
-def _checked_events(events: str | Iterable[str]) -> tuple[WebhookEvent, ...]:
+def _checked_events(events: str | Iterable[str]) -> tuple[WebhookType, ...]:
     found = read_events(_several(events))
     if found is None:
-        msg = f"Webhook(events={events!r}) must name some of {', '.join(WebhookEvent)}."
+        msg = f"Webhook(events={events!r}) must name some of {', '.join(WebhookType)}."
         raise ConfigurationError(msg)
     return found
 
 
-def read_events(names: Iterable[str]) -> tuple[WebhookEvent, ...] | None:
+def read_events(names: Iterable[str]) -> tuple[WebhookType, ...] | None:
     """Return the events of these names, each once; None where one is unknown or there is none."""
     try:
-        found = dict.fromkeys(WebhookEvent(name) for name in names)
+        found = dict.fromkeys(WebhookType(name) for name in names)
     except ValueError:
         return None
     return tuple(found) or None

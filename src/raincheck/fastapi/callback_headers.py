@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from raincheck.core.endpoints import Callback, Callbacks, WebhookEvent, read_events
+from raincheck.core.endpoints import Callback, Callbacks, WebhookType, read_events
 from raincheck.core.errors import CallbacksDisabled, CallbackUrlRefused, MalformedRequest
 
 if TYPE_CHECKING:
@@ -46,6 +46,6 @@ def requested_callback(urls: Sequence[str], events: Sequence[str], *, rules: Cal
     names = [name.strip() for value in events for name in value.split(",")]
     found = read_events(name for name in names if name)
     if found is None:
-        detail = f"Callback-Events must name some of {', '.join(WebhookEvent)}, with commas between."
+        detail = f"Callback-Events must name some of {', '.join(WebhookType)}, with commas between."
         raise MalformedRequest(detail)
     return Callback(url, found)

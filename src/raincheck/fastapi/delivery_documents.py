@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from raincheck.core.endpoints import TERMINAL_EVENTS, WebhookEvent
+from raincheck.core.endpoints import TERMINAL_EVENTS, WebhookType
 from raincheck.fastapi.answers import headers, problems
 from raincheck.fastapi.delivery_models import OperationDeliveries, OperationDelivery, documented_webhook
 from raincheck.fastapi.openapi import ID_PARAMETER, parameter, route
@@ -52,7 +52,7 @@ REDELIVER = route(
     _ID,
     status_code=202,
 )
-_EVENT = "|".join(event.replace(".", r"\.") for event in WebhookEvent)
+_EVENT = "|".join(event.replace(".", r"\.") for event in WebhookType)
 CALLBACK_PARAMETERS = [
     parameter(
         "Callback-Url",
@@ -64,7 +64,7 @@ CALLBACK_PARAMETERS = [
         "Callback-Events",
         "header",
         f"Which events to send there, with commas between; without it {', '.join(TERMINAL_EVENTS)}",
-        {"type": "string", "pattern": f"^({_EVENT})( ?, ?({_EVENT}))*$", "examples": [", ".join(WebhookEvent)]},
+        {"type": "string", "pattern": f"^({_EVENT})( ?, ?({_EVENT}))*$", "examples": [", ".join(WebhookType)]},
     ),
 ]
 _SIGNED = [
@@ -90,7 +90,7 @@ def callback_routes(operation_id: str, result: Any) -> list[BaseRoute]:
 
 def add_webhooks(router: APIRouter, events: Iterable[str]) -> None:
     """Document what is sent to the configured endpoints; ``router`` is the application's ``webhooks``."""
-    for event in WebhookEvent:
+    for event in WebhookType:
         if event in set(events):
             name = event.rpartition(".")[2].capitalize()
             _add(router, event.value, f"operation{name}Webhook", f"An operation: {name.lower()}", Any)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, Field, create_model
 
 from raincheck.core.deliveries import DeliveryStatus
-from raincheck.core.endpoints import Source, WebhookEvent
+from raincheck.core.endpoints import Source, WebhookType
 from raincheck.fastapi.models import documented_operation
 
 
@@ -34,11 +34,11 @@ class OperationDeliverySource(StrEnum):
 class OperationEventType(StrEnum):
     """What a webhook tells."""
 
-    SUCCEEDED = WebhookEvent.SUCCEEDED.value
-    FAILED = WebhookEvent.FAILED.value
-    CANCELLED = WebhookEvent.CANCELLED.value
-    STARTED = WebhookEvent.STARTED.value
-    PROGRESS = WebhookEvent.PROGRESS.value
+    SUCCEEDED = WebhookType.SUCCEEDED.value
+    FAILED = WebhookType.FAILED.value
+    CANCELLED = WebhookType.CANCELLED.value
+    STARTED = WebhookType.STARTED.value
+    PROGRESS = WebhookType.PROGRESS.value
 
 
 class OperationDeliveryAttempt(BaseModel):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from raincheck.core import delivery_rules
 from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Message
-from raincheck.core.endpoints import Callbacks
 from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
 from raincheck.core.operation import Operation
 from raincheck.core.webhook_body import webhook_body
@@ -242,7 +241,7 @@ class Courier:
             body=webhook_body(delivery, operation, self._links),
             sent_at=self._clock(),
             secrets=rules.secrets,
-            allow=rules.allow if isinstance(rules, Callbacks) else ("*",),
+            allow=rules.allow,
             private_networks=rules.private_networks,
         )
 

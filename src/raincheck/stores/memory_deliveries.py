@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from raincheck.core import delivery_rules
 from raincheck.core.deliveries import Delivery, DeliveryStatus, Health
 from raincheck.core.delivery_rules import Verdict
-from raincheck.core.endpoints import TERMINAL_EVENTS, Source, WebhookEvent
+from raincheck.core.endpoints import TERMINAL_EVENTS, Source, WebhookType
 from raincheck.ports import Lease, Overdue
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ class MemoryDeliveries:
         return told
 
     def _insert(self, delivery: Delivery) -> None:
-        if delivery.event in (WebhookEvent.PROGRESS, *TERMINAL_EVENTS):
-            is_end = delivery.event != WebhookEvent.PROGRESS
+        if delivery.event in (WebhookType.PROGRESS, *TERMINAL_EVENTS):
+            is_end = delivery.event != WebhookType.PROGRESS
             for former in list(self._progress_like(delivery)):
                 if former.status in _WAITING:
                     delivery = replace(delivery, due_at=delivery.due_at if is_end else former.due_at)
@@ -140,7 +140,7 @@ class MemoryDeliveries:
         self._deliveries.setdefault(delivery.id, replace(delivery, status=status))
 
     def _progress_like(self, delivery: Delivery) -> Iterator[Delivery]:
-        about = (delivery.operation, delivery.source, delivery.url, WebhookEvent.PROGRESS)
+        about = (delivery.operation, delivery.source, delivery.url, WebhookType.PROGRESS)
         return (
             each for each in self._deliveries.values() if (each.operation, each.source, each.url, each.event) == about
         )

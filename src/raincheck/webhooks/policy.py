@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from raincheck.core.endpoints import Callbacks, Webhook, WebhookPolicy
 from raincheck.core.errors import ConfigurationError
-from raincheck.webhooks.guard import UrlRefused, check_patterns, judge_url
+from raincheck.webhooks.guard import UrlRefused, judge_url
+from raincheck.webhooks.patterns import check_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ def checked_policy(*, callbacks: Callbacks | None, webhooks: Sequence[Webhook], 
         check_patterns(callbacks.allow)
     for webhook in policy.webhooks:
         try:
-            judge_url(webhook.url, private_networks=webhook.private_networks)
+            judge_url(webhook.url, allow=_allowed(webhook), private_networks=webhook.private_networks)
         except UrlRefused as refused:
             msg = f"Webhook(url=…) for {_place(webhook.url)}: {refused}"
             raise ConfigurationError(msg) from None
@@ -61,6 +62,15 @@ def _check_public_url(url: str) -> None:
             "that a proxy strips if there is one, such as 'https://api.example.com' or 'https://example.com/api'."
         )
         raise ConfigurationError(msg)
+
+
+def _allowed(webhook: Webhook) -> tuple[str, ...]:
+    """Return the pattern of the webhook's own URL; of a malformed one any, and the judge says what is wrong."""
+    try:
+        check_patterns(webhook.allow)
+    except (ValueError, KeyError, ConfigurationError):
+        return ("*",)
+    return webhook.allow
 
 
 def _place(url: str) -> str:

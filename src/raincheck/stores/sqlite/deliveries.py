@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from raincheck.core import delivery_rules
 from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Tried
-from raincheck.core.endpoints import TERMINAL_EVENTS, Source, WebhookEvent, receiver_of
+from raincheck.core.endpoints import TERMINAL_EVENTS, Source, WebhookType, receiver_of
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.ports import Lease, Overdue
 from raincheck.stores.sqlite.queries import statement
@@ -64,7 +64,7 @@ def write(connection: sqlite3.Connection, changes: Sequence[Change], endpoints: 
 def _insert(connection: sqlite3.Connection, delivery: Delivery) -> None:
     due_at, status = delivery.due_at, delivery.status
     about = (delivery.operation, delivery.source.value, delivery.url)
-    if delivery.event == WebhookEvent.PROGRESS:
+    if delivery.event == WebhookType.PROGRESS:
         query = f"SELECT min(due_at) {_PROGRESS} AND status IN ('pending', 'paused')"
         (earlier,) = connection.execute(query, about).fetchone()
         due_at = due_at if earlier is None else moment_at(earlier)

@@ -12,7 +12,7 @@ import pytest
 from raincheck.core import delivery_rules, transitions
 from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health
 from raincheck.core.delivery_rules import Verdict
-from raincheck.core.endpoints import Callback, Endpoint, Source, WebhookEvent
+from raincheck.core.endpoints import Callback, Endpoint, Source, WebhookType
 from raincheck.core.errors import LeaseLost
 from raincheck.core.operation import Progress, Status
 from raincheck.ports import DeliveryClaim, DeliveryQuery, DeliveryStore, Lease
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 URL = "https://hooks.example.com/one"
 OTHER = "https://other.example.org/two"
-ALL_EVENTS = tuple(WebhookEvent)
+ALL_EVENTS = tuple(WebhookType)
 LEASED_UNTIL = NOW + 60 * SECOND
 
 
@@ -65,21 +65,21 @@ class DeliveryConformance:
 
     async def test_a_start_makes_deliveries_where_it_was_asked_for(self, store: DeliveringStore) -> None:
         """Once: the claim of a second run is not the start of the operation."""
-        running = await started(store, callback=Callback(URL, (WebhookEvent.STARTED,)))
+        running = await started(store, callback=Callback(URL, (WebhookType.STARTED,)))
         await store.change(running.id, partial(transitions.release, run=1, now=NOW))
         await store.claim(a_claim())
-        assert [each.event for each in await store.deliveries_of(running.id)] == [WebhookEvent.STARTED]
+        assert [each.event for each in await store.deliveries_of(running.id)] == [WebhookType.STARTED]
 
     async def test_a_claim_of_many_makes_the_deliveries_of_each(self, store: DeliveringStore) -> None:
         """Claims write in batches."""
-        store.set_endpoints([Endpoint(URL, (WebhookEvent.STARTED,))])
+        store.set_endpoints([Endpoint(URL, (WebhookType.STARTED,))])
         operations = [await submitted(store) for _ in range(3)]
         await store.claim(a_claim())
         assert [len(await store.deliveries_of(each.id)) for each in operations] == [1, 1, 1]
 
     async def test_configured_endpoints_hear_of_every_operation(self, store: DeliveringStore) -> None:
         """Each of what it asked for; the caller's own URL beside them."""
-        store.set_endpoints([Endpoint(URL), Endpoint(OTHER, (WebhookEvent.FAILED,))])
+        store.set_endpoints([Endpoint(URL), Endpoint(OTHER, (WebhookType.FAILED,))])
         operation = await brought_to(store, Status.SUCCEEDED, callback=Callback(URL))
         found = await store.deliveries_of(operation.id)
         assert sorted((each.source, each.url) for each in found) == [(Source.CALLBACK, URL), (Source.WEBHOOK, URL)]
@@ -109,8 +109,8 @@ class DeliveryConformance:
 
     async def test_the_callback_stays_with_the_operation(self, store: DeliveringStore) -> None:
         """Read back as it was accepted."""
-        operation = await submitted(store, callback=Callback(URL, (WebhookEvent.FAILED,)))
-        assert (await found_of(store, operation.id)).callback == Callback(URL, (WebhookEvent.FAILED,))
+        operation = await submitted(store, callback=Callback(URL, (WebhookType.FAILED,)))
+        assert (await found_of(store, operation.id)).callback == Callback(URL, (WebhookType.FAILED,))
 
     # --- promise 2: progress is lossy ---------------------------------------------------------------------------
 
@@ -119,12 +119,12 @@ class DeliveryConformance:
         running = await started(store, callback=Callback(URL, ALL_EVENTS))
         for step in range(3):
             await progressed(store, running.id, step, now=NOW + 0.3 * step * SECOND)
-        progress = await of_event(store, running.id, WebhookEvent.PROGRESS)
+        progress = await of_event(store, running.id, WebhookType.PROGRESS)
         assert [(each.version, each.due_at) for each in progress] == [(5, NOW + SECOND)]
 
     async def test_progress_that_is_being_sent_stays_beside_newer(self, store: DeliveringStore) -> None:
         """Its courier still has to settle it; what was settled goes."""
-        running = await started(store, callback=Callback(URL, (WebhookEvent.PROGRESS,)))
+        running = await started(store, callback=Callback(URL, (WebhookType.PROGRESS,)))
         await progressed(store, running.id, 1)
         [first] = await store.lease_deliveries(a_delivery_claim(now=NOW + SECOND))
         await progressed(store, running.id, 2, now=NOW + 2 * SECOND)
@@ -140,7 +140,7 @@ class DeliveryConformance:
         await progressed(store, running.id, 1)
         await succeed(store, running.id)
         events = [each.event for each in await store.deliveries_of(running.id)]
-        assert sorted(events) == [WebhookEvent.STARTED, WebhookEvent.SUCCEEDED]
+        assert sorted(events) == [WebhookType.STARTED, WebhookType.SUCCEEDED]
 
     # --- promise 3: leasing -------------------------------------------------------------------------------------
 
@@ -419,7 +419,7 @@ async def progressed(store: DeliveringStore, operation_id: str, step: int, *, no
     await store.change(operation_id, lambda found: transitions.record(found, run=1, progress=progress, now=now))
 
 
-async def of_event(store: DeliveringStore, operation_id: str, event: WebhookEvent) -> list[Delivery]:
+async def of_event(store: DeliveringStore, operation_id: str, event: WebhookType) -> list[Delivery]:
     """Return the operation's deliveries of an event."""
     return [each for each in await store.deliveries_of(operation_id) if each.event == event]
 
