@@ -41,7 +41,7 @@ class Links:
             "self": here,
             "result": f"{here}/result",
             "events": f"{here}/events",
-            "websocket": f"{self._socket_base}/ws",
+            "websocket": f"{self.socket_base}/ws",
             "cancel": f"{here}/cancel",
             "retry": f"{here}/retry",
         }
@@ -50,7 +50,8 @@ class Links:
         return found
 
     @property
-    def _socket_base(self) -> str:
+    def socket_base(self) -> str:
+        """The same for WebSockets, whose URLs have a scheme of their own."""
         return f"ws{self.base[4:]}" if self.base.startswith(("http:", "https:")) else self.base
 
 
@@ -76,6 +77,7 @@ def resource(
 def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) -> bytes:
     """Return the same bytes for an operation that was just accepted, a third as dear: this is every 202."""
     base = json.dumps(links.base)[1:-1]
+    socket = base if base.startswith("/") else json.dumps(links.socket_base)[1:-1]
     here = f"{base}/{operation.id}"
     moment = f'"{rfc3339(operation.created_at)}"'
     rerun_of = "null" if operation.rerun_of is None else f'"{operation.rerun_of}"'
@@ -90,8 +92,8 @@ def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) 
         f'"cancel_requested_at": null, "deadline_at": {_quoted(operation.deadline_at)}, "expires_at": null, '
         f'"scheduled_for": {_quoted(operation.scheduled_for)}, "metadata": {metadata}, "rerun_of": {rerun_of}, '
         f'"error": null, "links": {{"self": "{here}", "result": "{here}/result", "events": "{here}/events", '
-        f'"websocket": "{base}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"{deliveries}}}, "result": null, '
-        '"result_inline": false}'
+        f'"websocket": "{socket}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"{deliveries}}}, '
+        '"result": null, "result_inline": false}'
     ).encode()
 
 
