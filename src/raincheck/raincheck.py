@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from raincheck.core.endpoints import Callbacks, Webhook
+    from raincheck.core.endpoints import Callbacks, Webhook, WebhookPolicy
     from raincheck.fastapi.router import OperationOptions
     from raincheck.ports import Kind
     from raincheck.settings import Settings
@@ -164,6 +164,11 @@ class Raincheck:
     def kinds(self) -> Mapping[str, Kind]:
         """All decorated functions by their durable names."""
         return self._registry.kinds
+
+    @property
+    def webhook_policy(self) -> WebhookPolicy:
+        """What is configured about webhooks."""
+        return self._policy
 
     @property
     def unguarded(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any
 from raincheck.client import verify_webhook
 from tests.contract.serving import PATIENCE, TICK
 
-SECRET = "whsec_" + "d2ViaG9va3M=" * 3
+SECRET = "whsec_" + base64.b64encode(b"webhooks" * 3).decode()
 
 
 @dataclass
