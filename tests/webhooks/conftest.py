@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -66,7 +67,7 @@ async def read_request(reader):
 
 
 @contextlib.asynccontextmanager
-async def receiving(answer, *, ssl=None):
+async def receiving(answer, *, tls=None):
     """A receiver that reads a request and then does ``answer(reader, writer)``; bytes are simply written."""
     tasks = set()
 
@@ -81,7 +82,7 @@ async def receiving(answer, *, ssl=None):
                 await answer(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=ssl)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     receiver = Receiver(server.sockets[0].getsockname()[1])
     try:
         yield receiver
@@ -94,7 +95,8 @@ async def receiving(answer, *, ssl=None):
 
 @contextlib.asynccontextmanager
 async def sending(*, whole=timedelta(seconds=10), **options):
-    """A started deliverer."""
+    """A started deliverer; it trusts no authority unless a test gives one, since reading the system's takes time."""
+    options.setdefault("ssl_context", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     deliverer = HttpDeliverer(whole_attempt=whole, **options)
     await deliverer.start()
     try:

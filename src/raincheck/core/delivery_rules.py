@@ -73,8 +73,8 @@ def event_of(change: Change) -> WebhookType | None:
         return _ENDS[operation.status]
     if operation.progress_version > change.follows:
         return WebhookType.PROGRESS
-    # The first claim only, and not what is written later in that run.
-    if operation.status is Status.RUNNING and operation.run == 1 and change.follows == 1:
+    # The first claim only, also together with the acceptance, and not what is written later in that run.
+    if operation.status is Status.RUNNING and operation.run == 1 and change.follows <= 1:
         return WebhookType.STARTED
     return None
 

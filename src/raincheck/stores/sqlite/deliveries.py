@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health,
 from raincheck.core.endpoints import TERMINAL_EVENTS, Source, WebhookType, receiver_of
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.ports import Lease, Overdue
+from raincheck.stores.sqlite.many_rows import write_rows
 from raincheck.stores.sqlite.queries import statement
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from raincheck.core.delivery_rules import Verdict
-    from raincheck.core.endpoints import Endpoint
     from raincheck.core.transitions import Change
     from raincheck.ports import DeliveryClaim, DeliveryQuery
 
@@ -31,10 +32,7 @@ _NAMES = (
 _DUE = statement("due_deliveries")
 _DUE_RECEIVERS = statement("due_receivers")
 _SELECT = f"SELECT {_NAMES} FROM deliveries"  # noqa: S608 - constant columns
-_INSERT = (
-    f"INSERT OR IGNORE INTO deliveries ({_NAMES}, receiver) "  # noqa: S608 - constant columns
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_INSERT = statement("insert_deliveries")
 _UPDATE = (
     "UPDATE deliveries SET due_at = ?, status = ?, run = ?, tries = ?, log = ?, worker = ?, lease_until = ?, "
     "finished_at = ? WHERE id = ?"
@@ -52,30 +50,65 @@ _OF_PAGE = (
 # --- written with a change -----------------------------------------------------------------------------------------
 
 
-def write(connection: sqlite3.Connection, changes: Sequence[Change], endpoints: Sequence[Endpoint]) -> list[Change]:
-    """Write what the changes make known, and return the changes with it."""
-    told = [delivery_rules.with_deliveries(change, endpoints) for change in changes]
-    for change in told:
-        for delivery in change.deliveries:
-            _insert(connection, delivery)
-    return told
+def insert(connection: sqlite3.Connection, deliveries: Sequence[Delivery]) -> None:
+    """Write what changes make known, in a number of steps that does not depend on how much it is; progress aside."""
+    _drop_waiting_progress(connection, [each for each in deliveries if each.event in TERMINAL_EVENTS])
+    kept: dict[str, Delivery] = {}
+    progress: dict[tuple[str, str, str], Delivery] = {}  # of this batch
+    for delivery in deliveries:
+        superseded = progress.pop(_about(delivery), None) if _supersedes(delivery) else None
+        if superseded is not None:
+            del kept[superseded.id]
+        if delivery.event != WebhookType.PROGRESS:
+            kept[delivery.id] = delivery
+            continue
+        due_at = superseded.due_at if superseded is not None else _in_place_of_earlier(connection, delivery)
+        kept[delivery.id] = progress[_about(delivery)] = replace(delivery, due_at=due_at)
+    disabled = {row[0] for row in connection.execute("SELECT url FROM endpoints WHERE disabled_at IS NOT NULL")}
+    rows = [_row(each, paused=each.url in disabled) for each in kept.values()]
+    write_rows(connection, _INSERT, rows)
 
 
-def _insert(connection: sqlite3.Connection, delivery: Delivery) -> None:
-    due_at, status = delivery.due_at, delivery.status
-    about = (delivery.operation, delivery.source.value, delivery.url)
-    if delivery.event == WebhookType.PROGRESS:
-        query = f"SELECT min(due_at) {_PROGRESS} AND status IN ('pending', 'paused')"
-        (earlier,) = connection.execute(query, about).fetchone()
-        due_at = due_at if earlier is None else moment_at(earlier)
-        connection.execute(f"DELETE {_PROGRESS}", about)
-    elif delivery.event in TERMINAL_EVENTS:
-        connection.execute(f"DELETE {_PROGRESS} AND status IN ('pending', 'paused')", about)
-    if _health(connection, delivery.url).disabled:
-        status = DeliveryStatus.PAUSED
-    fixed = (delivery.event, delivery.version, milliseconds(delivery.created_at), milliseconds(due_at), status.value)
-    fresh = (0, 0, "[]", None, None, None)
-    connection.execute(_INSERT, (delivery.id, *about, *fixed, *fresh, delivery.receiver))
+def _supersedes(delivery: Delivery) -> bool:
+    return delivery.event == WebhookType.PROGRESS or delivery.event in TERMINAL_EVENTS
+
+
+def _row(delivery: Delivery, *, paused: bool) -> tuple[Any, ...]:
+    return (
+        delivery.id,
+        *_about(delivery),
+        delivery.receiver,
+        str(delivery.event),
+        delivery.version,
+        milliseconds(delivery.created_at),
+        milliseconds(delivery.due_at),
+        DeliveryStatus.PAUSED.value if paused else delivery.status.value,
+    )
+
+
+def _about(delivery: Delivery) -> tuple[str, str, str]:
+    return delivery.operation, delivery.source.value, delivery.url
+
+
+def _in_place_of_earlier(connection: sqlite3.Connection, delivery: Delivery) -> datetime:
+    """Drop the operation's other progress for this URL, and return when the first of what waited is due."""
+    about = _about(delivery)
+    query = f"SELECT min(due_at) {_PROGRESS} AND status IN ('pending', 'paused')"
+    (earlier,) = connection.execute(query, about).fetchone()
+    connection.execute(f"DELETE {_PROGRESS}", about)
+    return delivery.due_at if earlier is None else moment_at(earlier)
+
+
+def _drop_waiting_progress(connection: sqlite3.Connection, ends: Sequence[Delivery]) -> None:
+    if not ends:
+        return
+    connection.execute(
+        "DELETE FROM deliveries WHERE operation IN (SELECT json_extract(value, '$[0]') FROM json_each(:ends)) "
+        "AND event = 'operation.progress' AND status IN ('pending', 'paused') AND (operation, source, url) IN ("
+        "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') "
+        "FROM json_each(:ends))",
+        {"ends": json.dumps([_about(each) for each in ends])},
+    )
 
 
 # --- couriers ------------------------------------------------------------------------------------------------------

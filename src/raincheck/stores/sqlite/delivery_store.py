@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from raincheck.stores.sqlite import deliveries
-from raincheck.stores.sqlite.writer import Unit
+from raincheck.stores.sqlite.units import Work
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from raincheck.core.delivery_rules import Verdict
     from raincheck.core.endpoints import Endpoint
     from raincheck.ports import DeliveryClaim, DeliveryQuery, Overdue
+    from raincheck.stores.sqlite.units import Unit
 
 T = TypeVar("T")
 
@@ -42,7 +43,9 @@ class SqliteDeliveries(ABC):
         ids = await self._read(lambda connection: deliveries.due(connection, claim))
         if not ids:
             return []
-        leased: list[Delivery] = await self._write(Unit(lambda connection: deliveries.lease(connection, ids, claim)))
+        leased: list[Delivery] = await self._write(
+            Work(apply=lambda page: deliveries.lease(page.connection, ids, claim))
+        )
         return leased
 
     async def change_delivery(
@@ -52,14 +55,14 @@ class SqliteDeliveries(ABC):
     ) -> Verdict:
         """Apply a transition to a delivery and its URL's health as they are now."""
         verdict: Verdict = await self._write(
-            Unit(lambda connection: deliveries.change(connection, delivery_id, transition)),
+            Work(apply=lambda page: deliveries.change(page.connection, delivery_id, transition)),
         )
         return verdict
 
     async def change_endpoint(self, url: str, transition: Callable[[Health], Health]) -> Health:
         """Apply a transition to the health of a URL as it is now."""
         health: Health = await self._write(
-            Unit(lambda connection: deliveries.change_endpoint(connection, url, transition)),
+            Work(apply=lambda page: deliveries.change_endpoint(page.connection, url, transition)),
         )
         return health
 
