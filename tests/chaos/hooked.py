@@ -7,6 +7,15 @@ import os
 from fastapi import FastAPI
 
 from raincheck import Raincheck, Webhook
+from raincheck.stores.sqlite import SqliteStore
+
+
+async def deaf(store: SqliteStore, notice: object) -> None:
+    """Hear nothing of other processes."""
+
+
+if os.environ.get("CHAOS_DEAF"):
+    SqliteStore.start = deaf  # type: ignore[method-assign,assignment]
 
 app = FastAPI()
 rain = Raincheck(

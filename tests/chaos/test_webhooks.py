@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -14,7 +13,7 @@ from raincheck.core.endpoints import Endpoint
 from raincheck.ports import DeliveryQuery
 from raincheck.stores.sqlite import SqliteStore
 from raincheck.testing.conformance.specimens import started, succeed
-from tests.chaos.driver import Scene, Server, free_port, until
+from tests.chaos.driver import Scene, until
 from tests.contract.receiver import SECRET, Receiver
 
 pytestmark = pytest.mark.chaos
@@ -23,24 +22,10 @@ FIRST_KILL, SECOND_KILL = 200, 600
 
 
 @pytest.fixture
-def scene(tmp_path):
-    made = Scene(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def receiver():
     made = Receiver()
     yield made
     made.close()
-
-
-def start(scene: Scene) -> Server:
-    """Start the server that sends."""
-    port = free_port()
-    command = ["-m", "uvicorn", "tests.chaos.hooked:app", "--port", str(port), "--log-level", "warning"]
-    return scene._launch([sys.executable, *command], port, None)
 
 
 async def with_store(scene: Scene, work):
@@ -68,10 +53,10 @@ def test_a_kill_in_the_middle_of_a_thousand_webhooks_loses_none(scene: Scene, re
 
     operations = asyncio.run(with_store(scene, fill))
     for number in (FIRST_KILL, SECOND_KILL):
-        server = start(scene)
+        server = scene.start(module="tests.chaos.hooked")
         until(lambda number=number: len(receiver.received) >= number, what=f"{number} webhooks")
         server.kill()
-    start(scene)
+    scene.start(module="tests.chaos.hooked")
 
     def told() -> set[str]:
         return {each.event["data"]["id"] for each in list(receiver.received)}

@@ -5,33 +5,39 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raincheck.core import delivery_rules
-from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Tried
-from raincheck.core.endpoints import TERMINAL_EVENTS, Source, WebhookType, receiver_of
+from raincheck.core.deliveries import Health
+from raincheck.core.endpoints import TERMINAL_EVENTS, WebhookType, receiver_of
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.ports import Lease, Overdue
+from raincheck.stores.sqlite.delivery_rows import (
+    COLUMNS,
+    about,
+    delivery_from,
+    health_from,
+    insert_values,
+    milliseconds_of,
+    update_values,
+)
 from raincheck.stores.sqlite.many_rows import write_rows
 from raincheck.stores.sqlite.queries import statement
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from raincheck.core.deliveries import Delivery
     from raincheck.core.delivery_rules import Verdict
     from raincheck.core.transitions import Change
     from raincheck.ports import DeliveryClaim, DeliveryQuery
 
 _FORGOTTEN_AFTER = timedelta(days=30)
-_NAMES = (
-    "id, operation, source, url, event, version, created_at, due_at, status, run, tries, log, worker, lease_until, "
-    "finished_at"
-)
 _DUE = statement("due_deliveries")
 _DUE_RECEIVERS = statement("due_receivers")
-_SELECT = f"SELECT {_NAMES} FROM deliveries"  # noqa: S608 - constant columns
+_SELECT = f"SELECT {COLUMNS} FROM deliveries"  # noqa: S608 - constant columns
 _INSERT = statement("insert_deliveries")
 _UPDATE = (
     "UPDATE deliveries SET due_at = ?, status = ?, run = ?, tries = ?, log = ?, worker = ?, lease_until = ?, "
@@ -56,16 +62,16 @@ def insert(connection: sqlite3.Connection, deliveries: Sequence[Delivery]) -> No
     kept: dict[str, Delivery] = {}
     progress: dict[tuple[str, str, str], Delivery] = {}  # of this batch
     for delivery in deliveries:
-        superseded = progress.pop(_about(delivery), None) if _supersedes(delivery) else None
+        superseded = progress.pop(about(delivery), None) if _supersedes(delivery) else None
         if superseded is not None:
             del kept[superseded.id]
         if delivery.event != WebhookType.PROGRESS:
             kept[delivery.id] = delivery
             continue
         due_at = superseded.due_at if superseded is not None else _in_place_of_earlier(connection, delivery)
-        kept[delivery.id] = progress[_about(delivery)] = replace(delivery, due_at=due_at)
+        kept[delivery.id] = progress[about(delivery)] = replace(delivery, due_at=due_at)
     disabled = {row[0] for row in connection.execute("SELECT url FROM endpoints WHERE disabled_at IS NOT NULL")}
-    rows = [_row(each, paused=each.url in disabled) for each in kept.values()]
+    rows = [insert_values(each, paused=each.url in disabled) for each in kept.values()]
     write_rows(connection, _INSERT, rows)
 
 
@@ -73,29 +79,12 @@ def _supersedes(delivery: Delivery) -> bool:
     return delivery.event == WebhookType.PROGRESS or delivery.event in TERMINAL_EVENTS
 
 
-def _row(delivery: Delivery, *, paused: bool) -> tuple[Any, ...]:
-    return (
-        delivery.id,
-        *_about(delivery),
-        delivery.receiver,
-        str(delivery.event),
-        delivery.version,
-        milliseconds(delivery.created_at),
-        milliseconds(delivery.due_at),
-        DeliveryStatus.PAUSED.value if paused else delivery.status.value,
-    )
-
-
-def _about(delivery: Delivery) -> tuple[str, str, str]:
-    return delivery.operation, delivery.source.value, delivery.url
-
-
 def _in_place_of_earlier(connection: sqlite3.Connection, delivery: Delivery) -> datetime:
     """Drop the operation's other progress for this URL, and return when the first of what waited is due."""
-    about = _about(delivery)
+    key = about(delivery)
     query = f"SELECT min(due_at) {_PROGRESS} AND status IN ('pending', 'paused')"
-    (earlier,) = connection.execute(query, about).fetchone()
-    connection.execute(f"DELETE {_PROGRESS}", about)
+    (earlier,) = connection.execute(query, key).fetchone()
+    connection.execute(f"DELETE {_PROGRESS}", key)
     return delivery.due_at if earlier is None else moment_at(earlier)
 
 
@@ -107,7 +96,7 @@ def _drop_waiting_progress(connection: sqlite3.Connection, ends: Sequence[Delive
         "AND event = 'operation.progress' AND status IN ('pending', 'paused') AND (operation, source, url) IN ("
         "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') "
         "FROM json_each(:ends))",
-        {"ends": json.dumps([_about(each) for each in ends])},
+        {"ends": json.dumps([about(each) for each in ends])},
     )
 
 
@@ -138,7 +127,7 @@ def lease(
         found = get(connection, delivery_id)
         taken = found and delivery_rules.lease(found, worker=claim.worker, lease_until=claim.lease_until, now=claim.now)
         if taken:
-            _update(connection, taken)
+            connection.execute(_UPDATE, update_values(taken))
             leased.append(taken)
     return leased, ()
 
@@ -157,7 +146,7 @@ def change(
     if verdict is None:
         return delivery_rules.Verdict(delivery, health), ()
     if verdict.delivery is not delivery:
-        _update(connection, verdict.delivery)
+        connection.execute(_UPDATE, update_values(verdict.delivery))
     _set_health(connection, health, verdict.health)
     return verdict, ()
 
@@ -175,7 +164,7 @@ def change_endpoint(
 def _health(connection: sqlite3.Connection, url: str) -> Health:
     query = "SELECT url, failing_since, last_failed_at, disabled_at, reason FROM endpoints WHERE url = ?"
     row = connection.execute(query, (url,)).fetchone()
-    return Health(url=url) if row is None else _health_from(row)
+    return Health(url=url) if row is None else health_from(row)
 
 
 def _set_health(connection: sqlite3.Connection, before: Health, after: Health) -> None:
@@ -184,11 +173,11 @@ def _set_health(connection: sqlite3.Connection, before: Health, after: Health) -
     if after == Health(url=after.url):
         connection.execute("DELETE FROM endpoints WHERE url = ?", (after.url,))
     else:
-        moments = (_milliseconds(after.failing_since), _milliseconds(after.last_failed_at))
+        moments = (milliseconds_of(after.failing_since), milliseconds_of(after.last_failed_at))
         connection.execute(
             "INSERT OR REPLACE INTO endpoints (url, failing_since, last_failed_at, disabled_at, reason) "
             "VALUES (?, ?, ?, ?, ?)",
-            (after.url, *moments, _milliseconds(after.disabled_at), after.reason),
+            (after.url, *moments, milliseconds_of(after.disabled_at), after.reason),
         )
     if after.disabled and not before.disabled:
         receiver = receiver_of(after.url)
@@ -221,13 +210,13 @@ def overdue(connection: sqlite3.Connection, now: datetime, limit: int) -> Overdu
 def get(connection: sqlite3.Connection, delivery_id: str) -> Delivery | None:
     """Return a delivery."""
     row = connection.execute(f"{_SELECT} WHERE id = ?", (delivery_id,)).fetchone()
-    return None if row is None else _delivery_from(row)
+    return None if row is None else delivery_from(row)
 
 
 def of_operation(connection: sqlite3.Connection, operation_id: str) -> list[Delivery]:
     """Return an operation's deliveries, oldest first."""
     return [
-        _delivery_from(row) for row in connection.execute(f"{_SELECT} WHERE operation = ? ORDER BY id", (operation_id,))
+        delivery_from(row) for row in connection.execute(f"{_SELECT} WHERE operation = ? ORDER BY id", (operation_id,))
     ]
 
 
@@ -243,13 +232,13 @@ def list_page(connection: sqlite3.Connection, query: DeliveryQuery) -> list[Deli
             "limit": query.limit,
         },
     )
-    return [_delivery_from(row) for row in rows]
+    return [delivery_from(row) for row in rows]
 
 
 def unhealthy(connection: sqlite3.Connection) -> list[Health]:
     """Return the health of every URL that failed last."""
     query = "SELECT url, failing_since, last_failed_at, disabled_at, reason FROM endpoints ORDER BY url"
-    return [_health_from(row) for row in connection.execute(query)]
+    return [health_from(row) for row in connection.execute(query)]
 
 
 # --- retention -------------------------------------------------------------------------------------------------------
@@ -267,91 +256,3 @@ def forget_endpoints(connection: sqlite3.Connection, now: datetime) -> None:
         "(SELECT 1 FROM deliveries WHERE deliveries.status = 'paused' AND deliveries.url = endpoints.url)",
         (milliseconds(now - _FORGOTTEN_AFTER),),
     )
-
-
-# --- rows ------------------------------------------------------------------------------------------------------------
-
-
-def _update(connection: sqlite3.Connection, delivery: Delivery) -> None:
-    connection.execute(
-        _UPDATE,
-        (
-            milliseconds(delivery.due_at),
-            delivery.status.value,
-            delivery.run,
-            delivery.tries,
-            _log_text(delivery.log),
-            delivery.worker,
-            _milliseconds(delivery.lease_until),
-            _milliseconds(delivery.finished_at),
-            delivery.id,
-        ),
-    )
-
-
-def _delivery_from(row: tuple[Any, ...]) -> Delivery:
-    return Delivery(
-        id=row[0],
-        operation=row[1],
-        source=Source(row[2]),
-        url=row[3],
-        event=row[4],
-        version=row[5],
-        created_at=moment_at(row[6]),
-        due_at=moment_at(row[7]),
-        status=DeliveryStatus(row[8]),
-        run=row[9],
-        tries=row[10],
-        log=tuple(_log_from(row[11])),
-        worker=row[12],
-        lease_until=_moment(row[13]),
-        finished_at=_moment(row[14]),
-    )
-
-
-def _log_text(log: Iterable[Tried]) -> str:
-    return json.dumps(
-        [
-            [
-                milliseconds(tried.at),
-                tried.attempt.latency // timedelta(microseconds=1),
-                tried.attempt.status,
-                tried.attempt.failure,
-                tried.attempt.detail,
-                None if tried.attempt.retry_after is None else tried.attempt.retry_after.total_seconds(),
-                tried.attempt.excerpt,
-            ]
-            for tried in log
-        ],
-    )
-
-
-def _log_from(text: str) -> Iterable[Tried]:
-    for at, latency, status, failure, detail, retry_after, excerpt in json.loads(text):
-        attempt = Attempt(
-            latency=timedelta(microseconds=latency),
-            status=status,
-            failure=failure,
-            detail=detail,
-            retry_after=None if retry_after is None else timedelta(seconds=retry_after),
-            excerpt=excerpt,
-        )
-        yield Tried(at=moment_at(at), attempt=attempt)
-
-
-def _health_from(row: tuple[Any, ...]) -> Health:
-    return Health(
-        url=row[0],
-        failing_since=_moment(row[1]),
-        last_failed_at=_moment(row[2]),
-        disabled_at=_moment(row[3]),
-        reason=row[4],
-    )
-
-
-def _moment(value: int | None) -> datetime | None:
-    return None if value is None else moment_at(value)
-
-
-def _milliseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else milliseconds(moment)

@@ -15,7 +15,7 @@ from raincheck.core.delivery_rules import Verdict
 from raincheck.core.endpoints import Callback, Endpoint, Source, WebhookType
 from raincheck.core.errors import LeaseLost
 from raincheck.core.operation import Progress, Status
-from raincheck.ports import DeliveryClaim, DeliveryQuery, DeliveryStore, Lease
+from raincheck.ports import Accepted, DeliveryClaim, DeliveryQuery, DeliveryStore, Lease
 from raincheck.testing.conformance.specimens import (
     DAY,
     NOW,
@@ -24,6 +24,7 @@ from raincheck.testing.conformance.specimens import (
     Store,
     Watcher,
     a_claim,
+    an_operation,
     brought_to,
     started,
     submitted,
@@ -69,6 +70,15 @@ class DeliveryConformance:
         await store.change(running.id, partial(transitions.release, run=1, now=NOW))
         await store.claim(a_claim())
         assert [each.event for each in await store.deliveries_of(running.id)] == [WebhookType.STARTED]
+
+    async def test_a_start_in_the_transaction_of_the_submit_makes_deliveries_too(self, store: DeliveringStore) -> None:
+        """What is accepted while a slot is free has no change of its own for its start."""
+        operation = an_operation(callback=Callback(URL, (WebhookType.STARTED,)))
+        submitted = await store.submit(operation, claim=a_claim())
+        assert isinstance(submitted, Accepted)
+        assert submitted.begun is not None
+        [delivery] = await store.deliveries_of(operation.id)
+        assert (delivery.event, delivery.version) == (WebhookType.STARTED, 2)
 
     async def test_a_claim_of_many_makes_the_deliveries_of_each(self, store: DeliveringStore) -> None:
         """Claims write in batches."""
@@ -139,6 +149,15 @@ class DeliveryConformance:
         running = await started(store, callback=Callback(URL, ALL_EVENTS))
         await progressed(store, running.id, 1)
         await succeed(store, running.id)
+        events = [each.event for each in await store.deliveries_of(running.id)]
+        assert sorted(events) == [WebhookType.STARTED, WebhookType.SUCCEEDED]
+
+    async def test_progress_and_the_end_at_the_same_time_leave_the_end(self, store: DeliveringStore) -> None:
+        """Also where a store writes them as one batch."""
+        running = await started(store, callback=Callback(URL, ALL_EVENTS))
+        await asyncio.gather(
+            progressed(store, running.id, 1), progressed(store, running.id, 2), succeed(store, running.id)
+        )
         events = [each.event for each in await store.deliveries_of(running.id)]
         assert sorted(events) == [WebhookType.STARTED, WebhookType.SUCCEEDED]
 
