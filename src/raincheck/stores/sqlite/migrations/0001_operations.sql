@@ -115,3 +115,5 @@ CREATE TABLE endpoints (
     disabled_at    INTEGER,
     reason         TEXT NOT NULL
 ) WITHOUT ROWID;
+
+CREATE INDEX endpoints_disabled ON endpoints (url) WHERE disabled_at IS NOT NULL;
