@@ -1,17 +1,18 @@
 """The command line. Each command imports what it needs when it runs, so that ``raincheck --help`` is quick."""
 
 # Typer evaluates the annotations of commands.
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415, TC001
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from raincheck.cli.ending import Commands
+from raincheck.cli.options import AllMatching, Headers, Id, Ids, Json, OfKind, Output, Owner, Store, Url
+from raincheck.cli.webhook_commands import webhooks
 
 app = typer.Typer(
     cls=Commands,
@@ -20,24 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Run operations and workers of a Raincheck application, follow them, and look after its operation store.",
 )
-
-Store = Annotated[
-    str | None,
-    typer.Option("--store", metavar="URL", help="The store, as sqlite:///path. Default: RAINCHECK_STORE."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
-Url = Annotated[
-    str | None, typer.Option("--url", metavar="URL", help="The server, instead of the store. Default: RAINCHECK_URL.")
-]
-Headers = Annotated[
-    list[str] | None, typer.Option("--header", metavar="'NAME: VALUE'", help="Sent to the server; may be repeated.")
-]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The operations.", show_default=False)]
-Id = Annotated[str, typer.Argument(metavar="ID", help="The operation.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file.")]
-AllMatching = Annotated[bool, typer.Option("--all-matching", help="All that match the options below.")]
-Owner = Annotated[str | None, typer.Option(help="Only this owner's; '' for those without one.")]
-OfKind = Annotated[str | None, typer.Option(help="Only this kind.")]
+app.add_typer(webhooks, name="webhooks")
 
 
 def main() -> None:
