@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
+from raincheck.core.errors import StorageFull, StoreUnavailable
 from raincheck.core.wire import Links
 from raincheck.entropy import Entropy
 from raincheck.executors.asyncio_ import AsyncioExecutor
@@ -112,11 +113,18 @@ class Parts:
             folder = side_folder(path)
         await self._store.open()
         stack.push_async_callback(self._store.close)
-        self._store.set_endpoints(self._policy.endpoints)
+        await self._tell_endpoints()
         self._store.subscribe(self._committed)
         self._folder = folder
         self._blobs = LocalBlobs(folder / "blobs")
         self._liveness = FileLiveness(folder / "workers")
+
+    async def _tell_endpoints(self) -> None:
+        try:
+            await self._store.set_endpoints(self._policy.endpoints)
+        except (StorageFull, StoreUnavailable) as error:
+            # They count in this process all the same; only commands of the command line do not know of a change.
+            logger.warning("the endpoints of webhooks could not be kept in the store: %s", error)
 
     async def _start_serving(self, stack: contextlib.AsyncExitStack) -> None:
         self._tail = Tail(store=self._store)

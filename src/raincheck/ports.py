@@ -412,9 +412,13 @@ class DeliveryStore(Protocol):
     5. An endpoint that becomes disabled pauses its pending deliveries, and new ones begin paused; enabled again, they
        are pending and due.
     6. Deleting or pruning an operation takes its deliveries along, also those under way.
+    7. ``set_endpoints`` also keeps the endpoints with the data; ``adopt_endpoints`` takes those that were kept last, so
+       that a command which cancels an operation without the application's configuration makes its deliveries too.
     """
 
-    def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None: ...
+    async def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None: ...
+
+    async def adopt_endpoints(self) -> None: ...
 
     async def lease_deliveries(self, claim: DeliveryClaim) -> list[Delivery]: ...
 

@@ -48,7 +48,7 @@ def test_a_kill_in_the_middle_of_a_thousand_webhooks_loses_none(scene: Scene, re
             # Of today, or the pruner would find that its retention has passed.
             return (await succeed(store, running.id, now=datetime.now(UTC))).id
 
-        store.set_endpoints([Endpoint(receiver.url)])
+        await store.set_endpoints([Endpoint(receiver.url)])
         return await asyncio.gather(*(one() for _ in range(MANY)))
 
     operations = asyncio.run(with_store(scene, fill))

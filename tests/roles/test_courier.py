@@ -160,7 +160,7 @@ async def test_what_is_due_is_sent_signed_with_its_own_rules(store, make, delive
 
 async def test_a_configured_webhook_may_go_to_its_own_receiver_only(store, make, deliverer):
     """Whatever port it has."""
-    store.set_endpoints([Endpoint(URL), Endpoint(OTHER)])
+    await store.set_endpoints([Endpoint(URL), Endpoint(OTHER)])
     await ended(store, "https://x.example.net/")
     await make().start()
     sent = await deliverer.until_sent(3)

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from raincheck.cli.ending import Commands
-from raincheck.cli.options import AllMatching, Headers, Id, Ids, Json, OfKind, Output, Owner, Store, Url
+from raincheck.cli.options import Json, Store
 from raincheck.cli.webhook_commands import webhooks
 
 app = typer.Typer(
@@ -22,6 +23,19 @@ app = typer.Typer(
     help="Run operations and workers of a Raincheck application, follow them, and look after its operation store.",
 )
 app.add_typer(webhooks, name="webhooks")
+
+Url = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="The server, instead of the store. Default: RAINCHECK_URL.")
+]
+Headers = Annotated[
+    list[str] | None, typer.Option("--header", metavar="'NAME: VALUE'", help="Sent to the server; may be repeated.")
+]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The operations.", show_default=False)]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The operation.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file.")]
+AllMatching = Annotated[bool, typer.Option("--all-matching", help="All that match the options below.")]
+Owner = Annotated[str | None, typer.Option(help="Only this owner's; '' for those without one.")]
+OfKind = Annotated[str | None, typer.Option(help="Only this kind.")]
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from raincheck.core import delivery_rules
 from raincheck.core.deliveries import Health
-from raincheck.core.endpoints import TERMINAL_EVENTS, WebhookType, receiver_of
+from raincheck.core.endpoints import TERMINAL_EVENTS, Endpoint, WebhookType, receiver_of
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.ports import Lease, Overdue
 from raincheck.stores.sqlite.delivery_rows import (
@@ -98,6 +98,23 @@ def _drop_waiting_progress(connection: sqlite3.Connection, ends: Sequence[Delive
         "FROM json_each(:ends))",
         {"ends": json.dumps([about(each) for each in ends])},
     )
+
+
+# --- who hears of every operation ----------------------------------------------------------------------------------
+
+
+def kept_endpoints(connection: sqlite3.Connection) -> list[Endpoint]:
+    """Return the endpoints of the application that was started last."""
+    rows = connection.execute("SELECT url, events FROM webhooks ORDER BY url")
+    return [Endpoint(url, tuple(json.loads(events))) for url, events in rows]
+
+
+def keep_endpoints(connection: sqlite3.Connection, endpoints: Sequence[Endpoint]) -> tuple[None, Sequence[Change]]:
+    """Keep the endpoints of the application."""
+    connection.execute("DELETE FROM webhooks")
+    rows = [(endpoint.url, json.dumps(endpoint.events)) for endpoint in endpoints]
+    connection.executemany("INSERT INTO webhooks (url, events) VALUES (?, ?)", rows)
+    return None, ()
 
 
 # --- couriers ------------------------------------------------------------------------------------------------------

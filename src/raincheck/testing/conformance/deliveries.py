@@ -82,14 +82,14 @@ class DeliveryConformance:
 
     async def test_a_claim_of_many_makes_the_deliveries_of_each(self, store: DeliveringStore) -> None:
         """Claims write in batches."""
-        store.set_endpoints([Endpoint(URL, (WebhookType.STARTED,))])
+        await store.set_endpoints([Endpoint(URL, (WebhookType.STARTED,))])
         operations = [await submitted(store) for _ in range(3)]
         await store.claim(a_claim())
         assert [len(await store.deliveries_of(each.id)) for each in operations] == [1, 1, 1]
 
     async def test_configured_endpoints_hear_of_every_operation(self, store: DeliveringStore) -> None:
         """Each of what it asked for; the caller's own URL beside them."""
-        store.set_endpoints([Endpoint(URL), Endpoint(OTHER, (WebhookType.FAILED,))])
+        await store.set_endpoints([Endpoint(URL), Endpoint(OTHER, (WebhookType.FAILED,))])
         operation = await brought_to(store, Status.SUCCEEDED, callback=Callback(URL))
         found = await store.deliveries_of(operation.id)
         assert sorted((each.source, each.url) for each in found) == [(Source.CALLBACK, URL), (Source.WEBHOOK, URL)]
@@ -211,7 +211,7 @@ class DeliveryConformance:
 
     async def test_a_courier_leases_only_what_it_has_secrets_for(self, store: DeliveringStore) -> None:
         """During a deployment the old process leaves the new endpoint's deliveries to the new one."""
-        store.set_endpoints([Endpoint(URL), Endpoint(OTHER)])
+        await store.set_endpoints([Endpoint(URL), Endpoint(OTHER)])
         await brought_to(store, Status.SUCCEEDED, callback=Callback("https://caller.example.net/"))
         assert await store.lease_deliveries(a_delivery_claim(webhooks=(), callbacks=False)) == []
         one = await store.lease_deliveries(a_delivery_claim(webhooks=(OTHER,), callbacks=False))
@@ -349,6 +349,26 @@ class DurableDeliveryConformance:
         store = await reopen()
         assert await store.get_delivery(before.id) == before
         assert await store.unhealthy_endpoints() == health
+
+    async def test_a_command_without_configuration_adopts_the_endpoints(
+        self, reopen: Callable[[], Awaitable[DeliveringStore]]
+    ) -> None:
+        """Those of the application that was started last, and none where it has none any more."""
+        store = await reopen()
+        await store.set_endpoints([Endpoint(URL), Endpoint(OTHER, (WebhookType.CANCELLED,))])
+        waiting, other = await submitted(store), await submitted(store)
+        store = await reopen()
+        await store.change(other.id, partial(transitions.request_cancel, now=NOW))
+        assert await store.deliveries_of(other.id) == []
+        await store.adopt_endpoints()
+        await store.change(waiting.id, partial(transitions.request_cancel, now=NOW))
+        assert {each.url for each in await store.deliveries_of(waiting.id)} == {URL, OTHER}
+        await store.set_endpoints([])
+        store = await reopen()
+        await store.adopt_endpoints()
+        running = await started(store)
+        await succeed(store, running.id)
+        assert await store.deliveries_of(running.id) == []
 
 
 class SharedDeliveryConformance:
