@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from raincheck.core.errors import StorageFull, StoreUnavailable
 from raincheck.core.operation import Operation, Status
 from raincheck.ports import Claim
+from raincheck.roles.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,7 @@ class Claimer:
         self._look = asyncio.Event()
         self._certain = False
         self._more: dict[str, bool] = dict.fromkeys(self._kinds_of, False)
+        self._trouble = Trouble(logger, "nothing could be claimed")
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -153,11 +155,13 @@ class Claimer:
             try:
                 await self.run_once()
             except (StoreUnavailable, StorageFull) as error:
-                logger.warning("nothing could be claimed: %s", error)
+                self._trouble.met(error)
                 await asyncio.sleep(_POLL)
             except Exception:
                 logger.exception("nothing could be claimed; trying again")  # the last line of defence: never stop
                 await asyncio.sleep(_POLL)
+            else:
+                self._trouble.over()
 
     async def run_once(self) -> None:
         """Claim for every executor that has room. A look on suspicion reads before it takes the write lock."""

@@ -261,7 +261,9 @@ class MemoryStore:
         return KeyConflict(earlier)
 
     def _accepted(self, operation: Operation, claim: Claim | None) -> Change:
-        if claim is None or any(_wanted(each, claim) and each.run_at <= claim.now for each in self._queued()):
+        if claim is None:
+            return transitions.accept(operation)
+        if any(_wanted(each, claim) and transitions.due(each, now=claim.now) for each in self._queued()):
             return transitions.accept(operation)
         return transitions.accept_and_claim(
             operation, worker=claim.worker, lease_until=claim.lease_until, now=claim.now

@@ -10,10 +10,11 @@ import json
 from typing import TYPE_CHECKING
 
 from raincheck.core import transitions
-from raincheck.core.errors import RaincheckError
+from raincheck.core.errors import RaincheckError, StoreUnavailable
 from raincheck.core.moments import milliseconds
 from raincheck.ports import Accepted, KeyConflict, Replayed, Tombstone
 from raincheck.stores.sqlite.many_rows import write_rows
+from raincheck.stores.sqlite.opening import newest_schema, schema_version
 from raincheck.stores.sqlite.page import Page, json_rows
 from raincheck.stores.sqlite.queries import statement
 from raincheck.stores.sqlite.rows import FULL_COLUMNS, insert_values, operation_from
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 INSERT = statement("insert_operations")
 KEYS = statement("taken_keys")
 WAITING = statement("waiting")
+_OUTDATED = (
+    "A newer release of raincheck has changed the operation store; this process can only read it now. Restart it with "
+    "the newer release."
+)
 _GET = f"SELECT {FULL_COLUMNS} FROM operations WHERE id = ?"  # noqa: S608 - constant columns
 
 
@@ -43,11 +48,13 @@ class Ledger:
         self._connection = connection
         self._held: dict[str, Operation] = {}
         self._data_version = -1
+        self._schema = newest_schema()
 
     def write(self, units: Sequence[Unit]) -> None:
         """Write all units, or none: what is raised concerns the batch. A unit that the rules refuse has its error."""
         submits = [unit for unit in units if isinstance(unit, Submit)]
         if len(submits) == len(units) and all(_plain(unit) for unit in submits):
+            self._known()
             self._insert(submits)  # one statement is a transaction
             return
         self._connection.execute("BEGIN IMMEDIATE")
@@ -71,9 +78,14 @@ class Ledger:
                 self._held[operation_id] = record
 
     def _known(self) -> dict[str, Operation]:
-        """Return the records of running operations, none if somebody else may have changed them."""
+        """Return the records of running operations, none if somebody else may have changed them.
+
+        :raises StoreUnavailable: somebody else was a newer release that has changed the schema.
+        """
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
+            if schema_version(self._connection) > self._schema:
+                raise StoreUnavailable(_OUTDATED, retry_after=5)
             self._data_version = version
             self._held.clear()
         return self._held
@@ -167,6 +179,7 @@ def claim_parameters(claim: Claim) -> dict[str, object]:
     """Return what the queries of queued work take."""
     return {
         "now": milliseconds(claim.now),
+        "set_back": milliseconds(claim.now + transitions.CLOCK_TOLERANCE),
         "kinds": json.dumps(claim.kinds),
         "queues": None if claim.queues is None else json.dumps(claim.queues),
         "limit": claim.limit,
