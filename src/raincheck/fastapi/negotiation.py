@@ -118,18 +118,27 @@ def submit_options(
         if name in _OURS:
             found.setdefault(name, []).append(value.decode("latin-1"))
     if not found:
-        return SubmitOptions()
-    length = found.get(b"content-length", [""])[0]
+        return _NO_OPTIONS
+    if len(found) == 1 and b"content-length" in found:  # what most requests send
+        return SubmitOptions(content_length=_length(found))
     return SubmitOptions(
         preferences=parse_prefer(found[b"prefer"]) if b"prefer" in found else _NO_PREFERENCES,
         idempotency_key=_single(found, b"idempotency-key", idempotency_key),
         timeout=_single(found, b"operation-timeout", operation_timeout),
         metadata=operation_metadata(found[b"operation-metadata"]) if b"operation-metadata" in found else None,
         not_before=_not_before(found, now),
-        content_length=int(length) if length.isdigit() else None,
+        content_length=_length(found),
         stream=any("text/event-stream" in value for value in found.get(b"accept", ())),
         callback=requested_callback(found.get(b"callback-url", ()), found.get(b"callback-events", ()), rules=callbacks),
     )
+
+
+_NO_OPTIONS = SubmitOptions()
+
+
+def _length(found: dict[bytes, list[str]]) -> int | None:
+    length = found.get(b"content-length", [""])[0]
+    return int(length) if length.isdigit() else None
 
 
 def _single(found: dict[bytes, list[str]], name: bytes, parse):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
