@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from raincheck.core import wire
 from raincheck.core.errors import ListDisabled, MalformedRequest, OperationFinished, RequestProblem
@@ -27,9 +27,9 @@ from raincheck.fastapi.negotiation import (
 )
 from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.results import result_response, retry_after_seconds
-from raincheck.fastapi.stream_routes import StreamRoutes
+from raincheck.fastapi.stream_routes import StreamEndpoint, StreamRoutes
 from raincheck.fastapi.tickets import TicketRoutes
-from raincheck.fastapi.websocket import socket_endpoint
+from raincheck.fastapi.websocket import SocketEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -44,18 +44,29 @@ _JSON = "application/json"
 _LARGEST_WAIT = 999_999_999
 
 
+class OperationRoutes(NamedTuple):
+    """What an application includes: ``live`` goes first, and answers what ``routers`` documents of streams."""
+
+    live: list[BaseRoute]
+    routers: list[APIRouter]
+
+
 def operation_routes(
     gateway: Gateway,
     *,
     owner: Callable[..., Any] | None,
     dependencies: Sequence[Any],
+    outer_dependencies: Sequence[Any] = (),
     allowed_origins: Sequence[str] = (),
-) -> list[APIRouter]:
-    """Return the routers of all operation routes, guarded by the dependencies."""
+) -> OperationRoutes:
+    """Return all operation routes, guarded by the dependencies.
+
+    :param outer_dependencies: those of the application, which FastAPI adds to the routers and nobody to live routes.
+    """
     router = APIRouter(prefix=gateway.prefix, dependencies=list(dependencies), tags=["operations"])
     routes = _Routes(gateway, listed=owner is not None)
     caller = owner_parameter(owner)
-    authorisation = Authorisation(owner=caller, guards=dependencies)
+    authorisation = Authorisation(owner=caller, guards=[*outer_dependencies, *dependencies])
     streams = StreamRoutes(gateway, authorisation=authorisation, listed=owner is not None)
     tickets = TicketRoutes(gateway)
 
@@ -84,18 +95,24 @@ def operation_routes(
     add("/operations/{operation_id}/retry", "POST", routes.retry_operation, openapi.RETRY)
     add("/operations/{operation_id}", "DELETE", routes.delete_operation, openapi.DELETE)
     router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", _OtherMethods("DELETE, GET")))
-    return [router, _unguarded(gateway, streams, authorisation, allowed_origins, guarded=guarded)]
+    live = _live(
+        gateway, streams, SocketEndpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
+    )
+    return OperationRoutes(live, [router, _unguarded(gateway, streams, guarded=guarded)])
 
 
-def _unguarded(
-    gateway: Gateway,
-    streams: StreamRoutes,
-    authorisation: Authorisation,
-    allowed_origins: Sequence[str],
-    *,
-    guarded: bool,
-) -> APIRouter:
-    """Return the routes that run the guards by themselves: a ticket or a first message may take their place."""
+def _live(gateway: Gateway, streams: StreamRoutes, socket: SocketEndpoint) -> list[BaseRoute]:
+    """Return the routes whose connections stay open, without what FastAPI keeps for each."""
+    operations = f"{gateway.prefix}/operations"
+    many = Route(f"{operations}/events", StreamEndpoint(streams.events_of_callers_operations), methods=["GET"])
+    one = Route(f"{operations}/{{operation_id}}/events", StreamEndpoint(streams.get_operation_events), methods=["GET"])
+    for route in (many, one):
+        route.methods = {"GET"}  # Starlette adds HEAD, and a stream without a body would never end
+    return [many, one, WebSocketRoute(f"{operations}/ws", socket)]
+
+
+def _unguarded(gateway: Gateway, streams: StreamRoutes, *, guarded: bool) -> APIRouter:
+    """Return the route that runs the guards by itself, as a ticket may take their place."""
     router = APIRouter(prefix=gateway.prefix, tags=["operations"])
 
     async def get_operation_events(request: Request) -> Response:
@@ -108,8 +125,6 @@ def _unguarded(
     documented = openapi.guarded(stream_documents.EVENTS) if guarded else stream_documents.EVENTS
     options = {"methods": ["GET"], **documented}
     router.add_api_route("/operations/{operation_id}/events", get_operation_events, **options)
-    endpoint = socket_endpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
-    router.add_websocket_route(f"{gateway.prefix}/operations/ws", endpoint)
     return router
 
 
