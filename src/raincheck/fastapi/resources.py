@@ -18,12 +18,11 @@ from raincheck.fastapi import openapi, paging, stream_documents
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.authorisation import Authorisation
 from raincheck.fastapi.negotiation import (
-    LONGEST_WAIT,
     applied,
+    clamped_wait,
     etag_matches,
     idempotency_key,
     parse_prefer,
-    parse_seconds,
 )
 from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.results import result_response, retry_after_seconds
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     Handler = Callable[[Request, str], Awaitable[Response]]
 
 _JSON = "application/json"
-_LARGEST_WAIT = 999_999_999
 
 
 class OperationRoutes(NamedTuple):
@@ -259,14 +257,14 @@ def _long_poll(request: Request) -> tuple[float | None, int | None]:
     """
     wait = _single(request, "wait")
     after = _single(request, "after")
-    seconds = None if wait is None else parse_seconds(wait)
-    if wait is not None and (seconds is None or seconds > _LARGEST_WAIT):
-        detail = "wait must be a number of seconds, at most 60."
+    seconds = None if wait is None else clamped_wait(wait)
+    if wait is not None and seconds is None:
+        detail = "wait must be a number of seconds; at most 60 count."
         raise MalformedRequest(detail)
     if after is not None and not re.fullmatch(r"[0-9]{1,15}", after):
         detail = "after must be the version that the client has, a whole number."
         raise MalformedRequest(detail)
-    return None if seconds is None else min(LONGEST_WAIT, seconds), None if after is None else int(after)
+    return seconds, None if after is None else int(after)
 
 
 def _single(request: Request, name: str) -> str | None:
