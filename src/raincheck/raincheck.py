@@ -103,11 +103,13 @@ class Raincheck:
             self._gateway,
             owner=self._owner,
             dependencies=self._dependencies,
+            outer_dependencies=app.router.dependencies,
             allowed_origins=self.settings.allowed_origin_list,
             webhooks=bool(self._policy),
         )
         add_webhooks(app.webhooks, {event for webhook in self._policy.webhooks for event in webhook.events})
-        for router in routes:
+        app.router.routes.extend(routes.live)
+        for router in routes.routers:
             app.include_router(router)
         outer = app.router.lifespan_context
 

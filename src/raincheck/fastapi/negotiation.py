@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from raincheck.core.endpoints import Callback, Callbacks
 
 LONGEST_WAIT = 60.0
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _PREFERENCE = re.compile(
     r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[!#$%&'*+.^_`|~0-9A-Za-z-]+))?\s*((?:;[^,]*)?)(?:,|$)""",
 )
@@ -231,9 +232,17 @@ def parse_seconds(text: str) -> float | None:
 
     Programs pass their floats on as they are: ``0.30000000000000004``, ``1e-07``.
     """
-    if len(text) > _LONGEST_NUMBER or not re.fullmatch(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text):
+    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
         return None
     return float(text)
+
+
+def clamped_wait(text: str) -> float | None:
+    """Return how long a request may wait, or None when the text is no number; more than the longest wait is that.
+
+    However many digits it has: ``Prefer: wait`` is read in the same way.
+    """
+    return min(LONGEST_WAIT, float(text)) if _NUMBER.fullmatch(text) else None
 
 
 def operation_not_before(text: str) -> datetime:
