@@ -137,6 +137,7 @@ def _again(former: Operation) -> Operation:
         retention=former.retention,
         metadata=former.metadata,
         rerun_of=former.id,
+        callback=former.callback,
         input=former.input,
     )
 
@@ -180,6 +181,7 @@ async def _in_store(
     store = SqliteStore(path)
     await store.open()
     try:
+        await store.adopt_endpoints()  # a cancel is an end, and webhooks hear of it whoever wrote it
         for each in ids:
             with tell.refusals(each):
                 tell.changed(each, state_of(await change(store, path, each)))

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from raincheck.core import wire
 from raincheck.core.errors import ListDisabled, MalformedRequest, OperationFinished, RequestProblem
 from raincheck.core.operation import Operation, Status
-from raincheck.fastapi import openapi, paging, stream_documents
+from raincheck.fastapi import delivery_documents, openapi, paging, stream_documents
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.authorisation import Authorisation
+from raincheck.fastapi.delivery_routes import DeliveryRoutes
 from raincheck.fastapi.negotiation import (
-    LONGEST_WAIT,
     applied,
+    clamped_wait,
     etag_matches,
     idempotency_key,
     parse_prefer,
-    parse_seconds,
 )
 from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.results import result_response, retry_after_seconds
-from raincheck.fastapi.stream_routes import StreamRoutes
+from raincheck.fastapi.stream_routes import StreamEndpoint, StreamRoutes
 from raincheck.fastapi.tickets import TicketRoutes
-from raincheck.fastapi.websocket import socket_endpoint
+from raincheck.fastapi.websocket import SocketEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -41,7 +41,14 @@ if TYPE_CHECKING:
     Handler = Callable[[Request, str], Awaitable[Response]]
 
 _JSON = "application/json"
-_LARGEST_WAIT = 999_999_999
+_DELIVERIES = "/operations/{operation_id}/deliveries"
+
+
+class OperationRoutes(NamedTuple):
+    """What an application includes: ``live`` goes first, and answers what ``routers`` documents of streams."""
+
+    live: list[BaseRoute]
+    routers: list[APIRouter]
 
 
 def operation_routes(
@@ -49,13 +56,19 @@ def operation_routes(
     *,
     owner: Callable[..., Any] | None,
     dependencies: Sequence[Any],
+    outer_dependencies: Sequence[Any] = (),
     allowed_origins: Sequence[str] = (),
-) -> list[APIRouter]:
-    """Return the routers of all operation routes, guarded by the dependencies."""
+    webhooks: bool = False,
+) -> OperationRoutes:
+    """Return all operation routes, guarded by the dependencies.
+
+    :param outer_dependencies: those of the application, which FastAPI adds to the routers and nobody to live routes.
+    :param webhooks: whether the application sends any, so that there are deliveries to look at.
+    """
     router = APIRouter(prefix=gateway.prefix, dependencies=list(dependencies), tags=["operations"])
     routes = OperationHandlers(gateway, listed=owner is not None)
     caller = owner_parameter(owner)
-    authorisation = Authorisation(owner=caller, guards=dependencies)
+    authorisation = Authorisation(owner=caller, guards=[*outer_dependencies, *dependencies])
     streams = StreamRoutes(gateway, authorisation=authorisation, listed=owner is not None)
     tickets = TicketRoutes(gateway)
 
@@ -83,19 +96,30 @@ def operation_routes(
     add("/operations/{operation_id}/cancel", "POST", routes.cancel_operation, openapi.CANCEL)
     add("/operations/{operation_id}/retry", "POST", routes.retry_operation, openapi.RETRY)
     add("/operations/{operation_id}", "DELETE", routes.delete_operation, openapi.DELETE)
+    if webhooks:
+        deliveries = DeliveryRoutes(gateway)
+        add(_DELIVERIES, "GET", deliveries.list_operation_deliveries, delivery_documents.DELIVERIES)
+        redeliver = f"{_DELIVERIES}/{{delivery_id}}/redeliver"
+        add(redeliver, "POST", deliveries.redeliver_operation_delivery, delivery_documents.REDELIVER)
     router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", _OtherMethods("DELETE, GET")))
-    return [router, _unguarded(gateway, streams, authorisation, allowed_origins, guarded=guarded)]
+    live = _live(
+        gateway, streams, SocketEndpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
+    )
+    return OperationRoutes(live, [router, _unguarded(gateway, streams, guarded=guarded)])
 
 
-def _unguarded(
-    gateway: Gateway,
-    streams: StreamRoutes,
-    authorisation: Authorisation,
-    allowed_origins: Sequence[str],
-    *,
-    guarded: bool,
-) -> APIRouter:
-    """Return the routes that run the guards by themselves: a ticket or a first message may take their place."""
+def _live(gateway: Gateway, streams: StreamRoutes, socket: SocketEndpoint) -> list[BaseRoute]:
+    """Return the routes whose connections stay open, without what FastAPI keeps for each."""
+    operations = f"{gateway.prefix}/operations"
+    many = Route(f"{operations}/events", StreamEndpoint(streams.events_of_callers_operations), methods=["GET"])
+    one = Route(f"{operations}/{{operation_id}}/events", StreamEndpoint(streams.get_operation_events), methods=["GET"])
+    for route in (many, one):
+        route.methods = {"GET"}  # Starlette adds HEAD, and a stream without a body would never end
+    return [many, one, WebSocketRoute(f"{operations}/ws", socket)]
+
+
+def _unguarded(gateway: Gateway, streams: StreamRoutes, *, guarded: bool) -> APIRouter:
+    """Return the route that runs the guards by itself, as a ticket may take their place."""
     router = APIRouter(prefix=gateway.prefix, tags=["operations"])
 
     async def get_operation_events(request: Request) -> Response:
@@ -108,8 +132,6 @@ def _unguarded(
     documented = openapi.guarded(stream_documents.EVENTS) if guarded else stream_documents.EVENTS
     options = {"methods": ["GET"], **documented}
     router.add_api_route("/operations/{operation_id}/events", get_operation_events, **options)
-    endpoint = socket_endpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
-    router.add_websocket_route(f"{gateway.prefix}/operations/ws", endpoint)
     return router
 
 
@@ -246,14 +268,14 @@ def _long_poll(request: Request) -> tuple[float | None, int | None]:
     """
     wait = _single(request, "wait")
     after = _single(request, "after")
-    seconds = None if wait is None else parse_seconds(wait)
-    if wait is not None and (seconds is None or seconds > _LARGEST_WAIT):
-        detail = "wait must be a number of seconds, at most 60."
+    seconds = None if wait is None else clamped_wait(wait)
+    if wait is not None and seconds is None:
+        detail = "wait must be a number of seconds; at most 60 count."
         raise MalformedRequest(detail)
     if after is not None and not re.fullmatch(r"[0-9]{1,15}", after):
         detail = "after must be the version that the client has, a whole number."
         raise MalformedRequest(detail)
-    return None if seconds is None else min(LONGEST_WAIT, seconds), None if after is None else int(after)
+    return seconds, None if after is None else int(after)
 
 
 def _single(request: Request, name: str) -> str | None:

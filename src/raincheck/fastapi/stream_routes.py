@@ -5,19 +5,45 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from raincheck.core.errors import ListDisabled, RequestProblem
 from raincheck.fastapi.cursors import ManyCursor, given_cursor, refuse_future, version_cursor, wanted_ids
+from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.stream_making import Streams, before_done, version_only
 from raincheck.fastapi.streams import EventStream
 from raincheck.fastapi.tickets import admitted
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from collections.abc import Awaitable, Callable
+
+    from starlette.types import Receive, Scope, Send
 
     from raincheck.fastapi.authorisation import Authorisation
     from raincheck.fastapi.serving import Gateway, Serving
+
+
+class StreamEndpoint:
+    """Answers with what a handler returns, outside FastAPI's machinery for requests.
+
+    Its exit stacks, its request and the frames of its wrappers would stay with each reader of a stream, however idle.
+    Guards and the owner rule are run by the handler, and are over before the stream begins.
+    """
+
+    def __init__(self, handler: Callable[[Request], Awaitable[Response]]) -> None:
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        answer = await self._answer(Request(scope, receive))
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await self._handler(request)
+        except RequestProblem as problem:
+            return problem_response(problem)
 
 
 class StreamRoutes:
@@ -64,6 +90,11 @@ class StreamRoutes:
         """Stream one operation that the caller may see."""
         operation = await parts.service.get(request.path_params["operation_id"], owner=owner)
         return self._streams.of_one(request, parts, operation, cursor=cursor, identity=version_only)
+
+    async def events_of_callers_operations(self, request: Request) -> Response:
+        """Find out who calls, and stream many operations."""
+        owner = None if self._authorisation is None else await self._authorisation.owner_of_request(request)
+        return await self.get_operations_events(request, owner)
 
     async def get_operations_events(self, request: Request, owner: str | None) -> Response:
         """Stream many operations over one connection; without `ids` the status of all that the caller owns."""

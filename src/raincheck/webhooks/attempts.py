@@ -41,6 +41,12 @@ class AttemptFailed(Exception):
     code: ClassVar[str]
 
 
+class Misconfigured(AttemptFailed):
+    """A secret or a pattern cannot be used, so nothing was sent."""
+
+    code = "misconfigured"
+
+
 class Unresolved(AttemptFailed):
     """The host's name leads to no address."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from raincheck.core.deliveries import Attempt
 from raincheck.core.errors import ConfigurationError, NotStarted
 from raincheck.webhooks.answers import excerpt, one_line, retry_after
-from raincheck.webhooks.attempts import Answer, AttemptFailed, Limits, Unresolved
+from raincheck.webhooks.attempts import Answer, AttemptFailed, Limits, Misconfigured, Unresolved
 from raincheck.webhooks.guard import AddressRefused, UrlRefused, judge_addresses, judge_url
 from raincheck.webhooks.hosts import MISSING_EXTRA
 from raincheck.webhooks.resolving import SystemResolver
@@ -102,21 +102,28 @@ class HttpDeliverer:
         from raincheck.webhooks.exchange import connect, exchange  # noqa: PLC0415 - needs the extra
 
         limits = Limits(connect=min(ONE_CONNECT, self._whole / 3))
-        target = judge_url(message.url, allow=message.allow, private_networks=message.private_networks)
-        headers = {
+        try:
+            target = judge_url(message.url, allow=message.allow, private_networks=message.private_networks)
+            headers = self._headers(message, target)
+        except (ConfigurationError, ValueError) as error:
+            raise Misconfigured(str(error)) from error
+        # From here on only these addresses count: nothing looks the name up again.
+        found = await self._addresses(target)
+        addresses = judge_addresses(found, private_networks=message.private_networks)
+        connection = await connect(target, addresses, ssl_context=ssl_context, limits=limits)
+        await exchange(connection, target, headers=headers, body=message.body, limits=limits, answer=answer)
+
+    def _headers(self, message: Message, target: Target) -> dict[str, str]:
+        signed = Signer(message.secrets).headers(message_id=message.id, sent_at=message.sent_at, body=message.body)
+        return {
             "Host": target.authority,
             "Content-Type": "application/json",
             "Content-Length": str(len(message.body)),
             "Accept-Encoding": "identity",
             "Connection": "close",
             "User-Agent": self._agent,
-            **Signer(message.secrets).headers(message_id=message.id, sent_at=message.sent_at, body=message.body),
+            **signed,
         }
-        # From here on only these addresses count: nothing looks the name up again.
-        found = await self._addresses(target)
-        addresses = judge_addresses(found, private_networks=message.private_networks)
-        connection = await connect(target, addresses, ssl_context=ssl_context, limits=limits)
-        await exchange(connection, target, headers=headers, body=message.body, limits=limits, answer=answer)
 
     async def _addresses(self, target: Target) -> Sequence[Address]:
         if target.address is not None:
@@ -136,8 +143,6 @@ def _failure(error: Exception) -> tuple[str, str]:
             return "timeout", "the receiver took too long"
         case UrlRefused() | AddressRefused() | AttemptFailed():
             return error.code, str(error)
-        case ConfigurationError() | ValueError():
-            return "misconfigured", str(error)
     logger.error("A webhook could not be sent for a reason that nobody foresaw.", exc_info=error)
     return "unexpected", f"{type(error).__name__}: {error}"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from raincheck.core.endpoints import Callback
 from raincheck.core.events import Event, EventType
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult
@@ -22,10 +24,10 @@ _LIGHT = (
     "output_events, output_bytes, metadata, rerun_of, idempotency_key, fingerprint, error, traceback, result"
 )
 # What a transition needs: the input and the result's bytes stay where they are.
-LIGHT_COLUMNS = f"{_LIGHT}, NULL, '{{}}'"
-FULL_COLUMNS = f"{_LIGHT}, result_body, input"
+LIGHT_COLUMNS = f"{_LIGHT}, NULL, '{{}}', callback"
+FULL_COLUMNS = f"{_LIGHT}, result_body, input, callback"
 # What a run needs; it has no result yet.
-QUEUED_COLUMNS = f"{_LIGHT}, NULL, input"
+QUEUED_COLUMNS = f"{_LIGHT}, NULL, input, callback"
 _MILLISECOND = timedelta(milliseconds=1)
 _NO_METADATA: dict[str, str] = {}
 _STATUSES = {status.value: status for status in Status}
@@ -73,6 +75,7 @@ def operation_from(row: Sequence[Any]) -> Operation:
         traceback=row[35],
         result=None if row[36] is None else _result_from(row[36], row[37]),
         input=row[38],
+        callback=None if row[39] is None else _callback_from(row[39]),
     )
 
 
@@ -104,6 +107,7 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
         operation.idempotency_key,
         operation.fingerprint,
         operation.input,
+        None if operation.callback is None else json.dumps([operation.callback.url, operation.callback.events]),
     )
 
 
@@ -160,6 +164,11 @@ def _progress_text(progress: Progress) -> str:
     return json.dumps({name: value for name, value in asdict(progress).items() if value is not None})
 
 
+def _callback_from(text: str) -> Callback:
+    url, events = json.loads(text)
+    return Callback(url, tuple(events))
+
+
 def _problem_from(text: str) -> Problem:
     fields = json.loads(text)
     fields["headers"] = tuple((name, value) for name, value in fields["headers"])
@@ -167,8 +176,14 @@ def _problem_from(text: str) -> Problem:
 
 
 def _result_text(result: StoredResult) -> str:
-    fields = [result.status_code, result.media_type, result.headers, result.blob, result.size, result.etag]
-    return json.dumps(fields)
+    head = _result_head(result.status_code, result.media_type, result.headers)
+    return f"{head}, {json.dumps(result.blob)}, {result.size}, {json.dumps(result.etag)}]"
+
+
+@lru_cache(maxsize=256)
+def _result_head(status_code: int, media_type: str | None, headers: tuple[tuple[str, str], ...]) -> str:
+    """Return what most results of a kind have in common."""
+    return json.dumps([status_code, media_type, headers])[:-1]
 
 
 def _result_from(text: str, body: bytes | None) -> StoredResult:
