@@ -14,7 +14,8 @@ from raincheck.webhooks.patterns import check_patterns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_NEEDED = ("httpx2", "standardwebhooks")
+# The extra `webhooks` in pyproject.toml.
+_NEEDED = ("httpcore2", "idna", "standardwebhooks")
 
 
 def checked_policy(*, callbacks: Callbacks | None, webhooks: Sequence[Webhook], public_url: str) -> WebhookPolicy:
