@@ -14,7 +14,9 @@ from examples.demo import folders, neighbour, terminal
 from examples.demo.make_orders import ROWS, write_orders
 
 GUIDE = """
-  Raincheck demo   {url}        API documentation   {url}/docs
+  Raincheck demo     {url}
+  Operator's page    {url}/dashboard
+  API documentation  {url}/docs
 
   In another terminal:
 

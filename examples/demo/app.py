@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx2
-from fastapi import FastAPI, HTTPException, Response, UploadFile
+from fastapi import FastAPI, HTTPException, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
@@ -19,6 +19,7 @@ from examples.demo.report import render_report
 from examples.demo.tale import Model, read_texts, tell
 from examples.demo.weather import ForecastRequest, Forecasts, collect_forecasts, weather_service
 from raincheck import OperationContext, Raincheck, Retry, Webhook, WorkerDepends
+from raincheck.dashboard import Operator
 
 
 @asynccontextmanager
@@ -31,10 +32,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
+def this_machine(request: Request) -> Operator:
+    """Let whoever sits at this machine act on the operator's page, at /dashboard; yours asks for a login."""
+    if request.client is None or request.client.host != "127.0.0.1":
+        raise HTTPException(403, "The demo's page is for this machine only.")
+    return Operator("demo")
+
+
 app = FastAPI(title="Raincheck demo", lifespan=lifespan)
 rain = Raincheck(
     app,
     store=f"sqlite:///{folders.OPERATIONS_DB}",
+    dashboard=this_machine,
     public_url=PUBLIC_URL,
     webhooks=[
         Webhook(

@@ -41,8 +41,10 @@ from raincheck.roles.tail import Tail
 from raincheck.settings import sqlite_path
 from raincheck.stores.blobs import LocalBlobs
 from raincheck.stores.memory import MemoryStore
+from raincheck.stores.memory_overview import MemoryOverview
 from raincheck.stores.sqlite import SqliteStore
 from raincheck.stores.sqlite.liveness import FileLiveness
+from raincheck.stores.sqlite.overview import SqliteOverview
 from raincheck.stores.sqlite.store import side_folder
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
     from raincheck.core.endpoints import WebhookPolicy
     from raincheck.core.transitions import Change
-    from raincheck.ports import Executor, Kind, Lease
+    from raincheck.ports import Executor, Kind, Lease, OverviewStore
     from raincheck.settings import Settings
 
 logger = logging.getLogger("raincheck")
@@ -107,14 +109,18 @@ class Parts:
         path = sqlite_path(self._settings.store)
         if path is None:
             self._store: Any = MemoryStore()
+            self._overview: OverviewStore = MemoryOverview(self._store)
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="raincheck-")))
         else:
             self._store = SqliteStore(path)
+            self._overview = SqliteOverview(path)
             folder = side_folder(path)
         await self._store.open()
         stack.push_async_callback(self._store.close)
         await self._tell_endpoints()
         self._store.subscribe(self._committed)
+        await self._overview.open()
+        stack.push_async_callback(self._overview.close)
         self._folder = folder
         self._blobs = LocalBlobs(folder / "blobs")
         self._liveness = FileLiveness(folder / "workers")
@@ -127,7 +133,7 @@ class Parts:
             logger.warning("the endpoints of webhooks could not be kept in the store: %s", error)
 
     async def _start_serving(self, stack: contextlib.AsyncExitStack) -> None:
-        self._tail = Tail(store=self._store)
+        self._tail = Tail(store=self._store, overview=self._overview)
         self._durations = Durations()
         self._handover = Handover(self._settings.handover if self._workers else 0)
         self._runner: Runner | None = None
@@ -156,6 +162,9 @@ class Parts:
             follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=now(), cut=cut),
             callbacks=self._policy.callbacks,
             deliveries=DeliveryDesk(store=self._store, service=self._service, clock=now, woken=self._delivery_wanted),
+            overview=self._overview,
+            liveness=self._liveness,
+            lease=self._settings.lease,
         )
         await self._tail.start()
         stack.push_async_callback(self._tail.stop)

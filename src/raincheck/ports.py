@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation, Problem, Status
     from raincheck.core.outcome import Outcome, Returned
+    from raincheck.core.overview import Overview
     from raincheck.core.retry import Retry
     from raincheck.core.transitions import Change
     from raincheck.invocation import Invocation
@@ -260,6 +261,30 @@ class EventStore(Protocol):
     async def events_after(
         self, cursors: Mapping[str, int], *, limit: int = 1000
     ) -> dict[str, tuple[Operation, list[Event]]]: ...
+
+
+class OverviewStore(Protocol):
+    """What the operator's page asks, apart from the store that serves: it reads much and must hold nothing up.
+
+    1. ``overview`` counts at one moment. Of the window at most ``most`` finished operations are counted, the newest.
+    2. ``held`` and ``changed_by_anyone`` give records without input and result bytes, whoever owns them.
+    """
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def overview(self, *, now: datetime, since: datetime, bucket: timedelta, most: int = 100_000) -> Overview:
+        """Count what is under way now, and what finished since a moment in buckets of a length."""
+        ...
+
+    async def held(self, *, limit: int = 1000) -> list[Operation]:
+        """Return what workers hold, by worker and then by id."""
+        ...
+
+    async def changed_by_anyone(self, moment: datetime, *, limit: int = 1000) -> list[Operation]:
+        """Return what has changed since a moment, as ``EventStore.changed_since`` does for one owner."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
