@@ -8,12 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, capacity, million, ping, runs, streams, webhooks
+from benchmarks import accept, capacity, million, ping, runs, shutdown, streams, webhooks
 
 ALL = {
     "accept": accept.measure,
     "runs": runs.measure,
     "ping": ping.measure,
+    "shutdown": shutdown.measure,
     "streams": streams.measure,
     "webhooks": webhooks.measure,
 }
