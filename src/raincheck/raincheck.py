@@ -43,11 +43,11 @@ class Raincheck:
     :param workers: False: this process accepts and serves; ``raincheck worker module:rain`` runs the work.
     :param dependencies: FastAPI dependencies that guard all operation routes.
     :param owner: a FastAPI dependency that returns a non-empty str; callers see only what they own.
-    :param dashboard: a FastAPI dependency that guards the operator's page at ``{prefix}/dashboard``; None: no page. It
-        raises to refuse, returns ``raincheck.dashboard.Operator(name)`` to let act, and anything else to let look.
     :param callbacks: lets callers name a URL that hears of their operation (``Callback-Url``).
     :param webhooks: endpoints that hear of every operation.
     :param public_url: the URL under which clients reach the application; needed with webhooks, for their links.
+    :param dashboard: a FastAPI dependency that guards the operator's page at ``{prefix}/dashboard``; None: no page. It
+        raises to refuse, returns ``raincheck.dashboard.Operator(name)`` to let act, and anything else to let look.
     :param prefix: path before ``/operations``.
     :raises ConfigurationError: a setting cannot be used.
     """
@@ -60,10 +60,10 @@ class Raincheck:
         workers: bool | None = None,
         dependencies: Sequence[Any] = (),
         owner: Callable[..., Any] | None = None,
-        dashboard: Callable[..., Any] | None = None,
         callbacks: Callbacks | None = None,
         webhooks: Sequence[Webhook] = (),
         public_url: str | None = None,
+        dashboard: Callable[..., Any] | None = None,
         prefix: str | None = None,
         settings: Settings | None = None,
     ) -> None:

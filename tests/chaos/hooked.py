@@ -20,7 +20,7 @@ if os.environ.get("CHAOS_DEAF"):
 app = FastAPI()
 rain = Raincheck(
     app,
-    public_url="https://api.example.com",
+    public_url=os.environ.get("HOOKED_PUBLIC_URL", "https://api.example.com"),  # tells which process sent a webhook
     webhooks=[Webhook(url=os.environ["HOOKED_RECEIVER"], secret=os.environ["HOOKED_SECRET"], private_networks=True)],
 )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,6 +25,7 @@ from raincheck.client.verify import (
     WebhookTooOld,
 )
 from raincheck.core.errors import ConfigurationError
+from raincheck.webhooks.sign import Signer
 
 SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 SENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -154,3 +158,114 @@ def test_nothing_that_was_not_signed_passes_or_crashes(body, given_headers):
     """Any bytes and any headers end in a refusal."""
     with pytest.raises(WebhookRefused):
         verify_webhook(body, given_headers, SECRET, now=SENT)
+
+
+# --- beside the package that the sender signs with (docs/decisions/0018) ------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+IDS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="."), min_size=1, max_size=40)
+
+
+def theirs(body, given_headers, secret=SECRET):
+    """What the package finds: True, False, or the exception that it does not promise."""
+    try:
+        standardwebhooks.Webhook(secret).verify(body, given_headers)
+    except standardwebhooks.WebhookVerificationError:
+        return False
+    except Exception as error:
+        return type(error).__name__
+    return True
+
+
+def ours(body, given_headers, secret=SECRET):
+    try:
+        verify_webhook(body, given_headers, secret)
+    except WebhookRefused:
+        return False
+    return True
+
+
+@given(
+    message_id=IDS,
+    data=st.dictionaries(st.text(max_size=10), JSON, max_size=3),
+    key=st.binary(min_size=24, max_size=64),
+)
+def test_both_accept_what_either_signs(message_id, data, key):
+    """Any id, any content, any key: the package's signature and the sender's are the same, and both verify."""
+    secret, sent = "whsec_" + base64.b64encode(key).decode(), datetime.now(UTC)
+    event = {"type": "operation.succeeded", "timestamp": "2026-03-01T12:00:00Z", "data": data}
+    body = json.dumps(event, ensure_ascii=False).encode("utf-8", "replace")
+    by_package = headers(body, sent=sent, secret=secret, message_id=message_id)
+    assert Signer(secret).headers(message_id=message_id, sent_at=sent, body=body) == by_package
+    assert (ours(body, by_package, secret), theirs(body, by_package, secret)) == (True, True)
+
+
+@given(place=st.integers(0, len(BODY) - 1), flip=st.integers(1, 127), part=st.sampled_from(["body", *headers()]))
+def test_both_refuse_any_changed_character(place, flip, part):
+    """One character of the body, the id, the time or the signature."""
+    body, changed = BODY, headers(sent=datetime.now(UTC))
+    if part == "body":
+        body = BODY[:place] + bytes([BODY[place] ^ flip]) + BODY[place + 1 :]
+    else:
+        text = changed[part]
+        place %= len(text)
+        changed[part] = text[:place] + chr(ord(text[place]) ^ flip) + text[place + 1 :]
+    assert ours(body, changed) is False
+    if part != "webhook-signature":  # of which the package skips what is not base64, as the next test says
+        assert theirs(body, changed) is not True
+
+
+def _fraction(given_headers):
+    return {**given_headers, "webhook-timestamp": given_headers["webhook-timestamp"] + ".9"}
+
+
+def _signature(change):
+    return lambda given_headers: {**given_headers, "webhook-signature": change(given_headers["webhook-signature"])}
+
+
+@pytest.mark.parametrize(
+    ("body", "change", "package", "here"),
+    [
+        (BODY, _signature(lambda right: f"garbage {right}"), "ValueError", True),
+        (BODY, _signature(lambda _: "v1,a"), "Error", False),
+        (b"\xff", lambda given_headers: given_headers, "UnicodeDecodeError", False),
+        (b"no json", lambda given_headers: given_headers, "JSONDecodeError", False),
+        (BODY, _fraction, True, False),
+        (BODY, _signature(lambda right: f"v1,{right[3:9]}!*{right[9:]}"), True, False),
+        (BODY, lambda given_headers: {"Webhook-Id": "msg_0", **given_headers}, True, False),
+    ],
+    ids=[
+        "a part without a comma",
+        "no base64",
+        "no UTF-8",
+        "no JSON",
+        "a fraction",
+        "noise in base64",
+        "a header twice",
+    ],
+)
+def test_where_the_package_differs(body, change, package, here):
+    """The reasons to verify without it. One that fails is gone: look at the decision again."""
+    sent = datetime.now(UTC)
+    changed = change(headers(body if body.isascii() else BODY, sent=sent))
+    assert (theirs(body, changed), ours(body, changed)) == (package, here)
+
+
+def test_the_package_tells_a_forger_the_clock_first():
+    """Its time is judged before its signature; ours after, see above."""
+    forged = headers(BODY + b" ")
+    with pytest.raises(standardwebhooks.WebhookVerificationError, match="too old"):
+        standardwebhooks.Webhook(SECRET).verify(BODY, forged)
+
+
+def test_verifying_needs_no_package():
+    """A receiver installs no extra: neither the sender's package nor an HTTP client is imported."""
+    program = (
+        "import sys; from raincheck.client import verify_webhook; "
+        "assert not {'standardwebhooks', 'httpx2', 'httpcore2', 'idna', 'fastapi'} & set(sys.modules), sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

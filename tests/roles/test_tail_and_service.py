@@ -201,14 +201,15 @@ async def test_an_operator_hears_of_every_owner_also_from_other_processes(tmp_pa
         tail = Tail(store=here, overview=overview)
         here.subscribe(tail.committed)
         feed = Feed()
-        with tail.follow_owner(None, feed, now=NOW):
-            mine = await submitted(here, owner="ada")
-            await asyncio.sleep(0)
-            assert [portion.operation.id for portion in feed.take()] == [mine.id]
-            foreign = await submitted(there, owner="bo")
-            assert feed.take() == []
-            await tail.run_once()
-            assert foreign.id in [portion.operation.id for portion in feed.take()]
+        tail.enter_owner(None, feed, now=NOW)
+        mine = await submitted(here, owner="ada")
+        await asyncio.sleep(0)
+        assert [portion.operation.id for portion in feed.take()] == [mine.id]
+        foreign = await submitted(there, owner="bo")
+        assert feed.take() == []
+        await tail.run_once()
+        assert foreign.id in [portion.operation.id for portion in feed.take()]
+        tail.leave_owner(None, feed)
         await submitted(here, owner="ada")
         assert feed.take() == []
 
@@ -218,7 +219,7 @@ async def test_without_figures_an_operator_hears_of_this_process_alone(store):
     tail = Tail(store=store)
     store.subscribe(tail.committed)
     feed = Feed()
-    with tail.follow_owner(None, feed, now=NOW):
-        await submitted(store, owner="ada")
-        await tail.run_once()
-        assert len(feed.take()) == 1
+    tail.enter_owner(None, feed, now=NOW)
+    await submitted(store, owner="ada")
+    await tail.run_once()
+    assert len(feed.take()) == 1

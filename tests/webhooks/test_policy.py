@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec as really_found
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -15,6 +18,7 @@ from raincheck.webhooks import policy
 
 SECRET = "whsec_" + base64.b64encode(b"p" * 32).decode()
 HERE = "https://api.example.com"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def webhook(url="https://hooks.example.com/token-1", **options):
@@ -41,13 +45,23 @@ def test_a_public_url_that_is_none_is_refused(url):
         Raincheck(public_url=url)
 
 
-@pytest.mark.parametrize("missing", ["httpx2", "standardwebhooks"])
+@pytest.mark.parametrize("missing", ["httpcore2", "idna", "standardwebhooks"])
 def test_a_missing_package_is_named_with_its_extra(missing, monkeypatch):
     """Not at the first delivery, but at once."""
     monkeypatch.setattr(policy, "find_spec", lambda name: None if name == missing else really_found(name))
     with pytest.raises(ConfigurationError, match=rf"{missing}.*raincheck\[webhooks\]"):
         Raincheck(public_url=HERE, webhooks=[webhook()])
     Raincheck()
+
+
+def test_the_extra_is_enough(monkeypatch):
+    """What `pip install 'raincheck[webhooks]'` brings is all that is asked for."""
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["webhooks"]
+    brought = {re.split("[^a-z0-9]", requirement)[0] for requirement in extra}
+    asked = set()
+    monkeypatch.setattr(policy, "find_spec", lambda name: asked.add(name) or really_found(name))
+    Raincheck(public_url=HERE, webhooks=[webhook()])
+    assert asked == brought
 
 
 def test_an_application_without_webhooks_imports_none_of_their_packages():

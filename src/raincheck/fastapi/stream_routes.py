@@ -69,11 +69,8 @@ class StreamRoutes:
         text = given_cursor(request)
         cursor = None if text is None else version_cursor(text)
         ticket = request.query_params.get("ticket")
-        if self._authorisation is None:
-            return await self.of_one(request, parts, owner=None, cursor=cursor)
-        if ticket is None:
-            owner = await self._authorisation.owner_of_request(request)
-            return await self.of_one(request, parts, owner=owner, cursor=cursor)
+        if ticket is None or self._authorisation is None:
+            return await self.of_one(request, parts, owner=await self._owner(request), cursor=cursor)
         admission = await admitted(parts, ticket, operation_id=operation_id, resuming=cursor is not None)
         try:
             answer = await self.of_one(request, parts, owner=admission.owner, cursor=cursor)
@@ -93,8 +90,11 @@ class StreamRoutes:
 
     async def events_of_callers_operations(self, request: Request) -> Response:
         """Find out who calls, and stream many operations."""
-        owner = None if self._authorisation is None else await self._authorisation.owner_of_request(request)
-        return await self.get_operations_events(request, owner)
+        return await self.get_operations_events(request, await self._owner(request))
+
+    async def _owner(self, request: Request) -> str | None:
+        """Return who calls; None is the operator, whom the routes' own guards let in."""
+        return None if self._authorisation is None else await self._authorisation.owner_of_request(request)
 
     async def get_operations_events(self, request: Request, owner: str | None) -> Response:
         """Stream many operations over one connection; without `ids` the status of all that the caller owns."""

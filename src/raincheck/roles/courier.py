@@ -248,6 +248,7 @@ class Courier:
             secrets=rules.secrets,
             allow=rules.allow,
             private_networks=rules.private_networks,
+            origin=self._policy.origin_for(delivery.source),
         )
 
     async def _attempt(self, message: Message) -> Attempt:

@@ -47,6 +47,12 @@ class Misconfigured(AttemptFailed):
     code = "misconfigured"
 
 
+class NotAgreed(AttemptFailed):
+    """The receiver was asked whether it wants webhooks, and does not say yes."""
+
+    code = "not-agreed"
+
+
 class Unresolved(AttemptFailed):
     """The host's name leads to no address."""
 
