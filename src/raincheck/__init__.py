@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raincheck.context import MemoryRecorder, OperationContext
+    from raincheck.core.endpoints import Callbacks, Webhook
     from raincheck.core.errors import (
         ConfigurationError,
         DefinitionError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from raincheck.core.retry import Backoff, Retry
     from raincheck.fastapi.models import Operation
     from raincheck.fastapi.openapi import EXPOSED_HEADERS
+    from raincheck.fastapi.receiving import VerifiedWebhook
     from raincheck.fastapi.router import OperationRouter
     from raincheck.fastapi.worker_depends import WorkerDepends
     from raincheck.raincheck import Raincheck
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXPOSED_HEADERS",
     "Backoff",
+    "Callbacks",
     "ConfigurationError",
     "DefinitionError",
     "InputMismatch",
@@ -57,6 +60,8 @@ __all__ = [
     "StorageFull",
     "StoreError",
     "StoreUnavailable",
+    "VerifiedWebhook",
+    "Webhook",
     "WorkerDepends",
 ]
 __version__ = "0.1.0"
@@ -65,6 +70,7 @@ __version__ = "0.1.0"
 # the core do without most of them. Type checkers read the imports above.
 _HOMES = {
     "Backoff": "raincheck.core.retry",
+    "Callbacks": "raincheck.core.endpoints",
     "ConfigurationError": "raincheck.core.errors",
     "DefinitionError": "raincheck.core.errors",
     "EXPOSED_HEADERS": "raincheck.fastapi.openapi",
@@ -88,6 +94,8 @@ _HOMES = {
     "StorageFull": "raincheck.core.errors",
     "StoreError": "raincheck.core.errors",
     "StoreUnavailable": "raincheck.core.errors",
+    "VerifiedWebhook": "raincheck.fastapi.receiving",
+    "Webhook": "raincheck.core.endpoints",
     "WorkerDepends": "raincheck.fastapi.worker_depends",
 }
 

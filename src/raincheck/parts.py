@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -13,14 +14,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
+from raincheck.core.errors import StorageFull, StoreUnavailable
+from raincheck.core.wire import Links
 from raincheck.entropy import Entropy
 from raincheck.executors.asyncio_ import AsyncioExecutor
 from raincheck.executors.process import ProcessExecutor
 from raincheck.executors.thread import ThreadExecutor
 from raincheck.fastapi.serving import Serving
+from raincheck.loaded_objects import loaded_objects_frozen
 from raincheck.logs import operation_records
 from raincheck.roles.cancel_watch import CancelWatch
 from raincheck.roles.claimer import Claimer
+from raincheck.roles.courier import Courier
+from raincheck.roles.delivery_desk import DeliveryDesk
 from raincheck.roles.durations import Durations
 from raincheck.roles.follower import Follower
 from raincheck.roles.handover import Handover
@@ -35,15 +41,18 @@ from raincheck.roles.tail import Tail
 from raincheck.settings import sqlite_path
 from raincheck.stores.blobs import LocalBlobs
 from raincheck.stores.memory import MemoryStore
+from raincheck.stores.memory_overview import MemoryOverview
 from raincheck.stores.sqlite import SqliteStore
 from raincheck.stores.sqlite.liveness import FileLiveness
+from raincheck.stores.sqlite.overview import SqliteOverview
 from raincheck.stores.sqlite.store import side_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from raincheck.core.endpoints import WebhookPolicy
     from raincheck.core.transitions import Change
-    from raincheck.ports import Executor, Kind, Lease
+    from raincheck.ports import Executor, Kind, Lease, OverviewStore
     from raincheck.settings import Settings
 
 logger = logging.getLogger("raincheck")
@@ -57,14 +66,23 @@ def now() -> datetime:
 class Parts:
     """An async context manager around all parts of this process.
 
-    :param workers: whether this process runs work.
+    :param workers: whether this process runs work and sends webhooks.
     """
 
-    def __init__(self, settings: Settings, *, kinds: Mapping[str, Kind], app: object | None, workers: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        kinds: Mapping[str, Kind],
+        app: object | None,
+        workers: bool,
+        policy: WebhookPolicy,
+    ) -> None:
         self._settings = settings
         self._kinds = kinds
         self._app = app
         self._workers = workers
+        self._policy = policy
         self._stack = contextlib.AsyncExitStack()
         self._drained = False
 
@@ -76,6 +94,8 @@ class Parts:
             if self._workers:
                 await self._start_working(stack)
             stack.enter_context(self._chained_signals())
+            if self._settings.freeze:
+                stack.enter_context(loaded_objects_frozen())
             self._stack = stack.pop_all()
         return self
 
@@ -89,24 +109,37 @@ class Parts:
         path = sqlite_path(self._settings.store)
         if path is None:
             self._store: Any = MemoryStore()
+            self._overview: OverviewStore = MemoryOverview(self._store)
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="raincheck-")))
         else:
             self._store = SqliteStore(path)
+            self._overview = SqliteOverview(path)
             folder = side_folder(path)
         await self._store.open()
         stack.push_async_callback(self._store.close)
+        await self._tell_endpoints()
         self._store.subscribe(self._committed)
+        await self._overview.open()
+        stack.push_async_callback(self._overview.close)
         self._folder = folder
         self._blobs = LocalBlobs(folder / "blobs")
         self._liveness = FileLiveness(folder / "workers")
 
+    async def _tell_endpoints(self) -> None:
+        try:
+            await self._store.set_endpoints(self._policy.endpoints)
+        except (StorageFull, StoreUnavailable) as error:
+            # They count in this process all the same; only commands of the command line do not know of a change.
+            logger.warning("the endpoints of webhooks could not be kept in the store: %s", error)
+
     async def _start_serving(self, stack: contextlib.AsyncExitStack) -> None:
-        self._tail = Tail(store=self._store)
+        self._tail = Tail(store=self._store, overview=self._overview)
         self._durations = Durations()
         self._handover = Handover(self._settings.handover if self._workers else 0)
         self._runner: Runner | None = None
         self._claimer: Claimer | None = None
         self._cancels: CancelWatch | None = None
+        self._courier: Courier | None = None
         self._service = Service(
             store=self._store,
             blobs=self._blobs,
@@ -127,6 +160,11 @@ class Parts:
             follow=lambda positions, cut: Follower(tail=self._tail, store=self._store, positions=positions, cut=cut),
             when_draining=self._tail.when_draining,
             follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=now(), cut=cut),
+            callbacks=self._policy.callbacks,
+            deliveries=DeliveryDesk(store=self._store, service=self._service, clock=now, woken=self._delivery_wanted),
+            overview=self._overview,
+            liveness=self._liveness,
+            lease=self._settings.lease,
         )
         await self._tail.start()
         stack.push_async_callback(self._tail.stop)
@@ -162,18 +200,38 @@ class Parts:
             clock=now,
             begin=self._runner.start,
         )
+        self._service.claimer = self._claimer
         self._cancels = CancelWatch(
             store=self._store,
             worker=self._worker,
             busy=lambda: bool(self._held()),
             asked=self._runner.cancel,
         )
+        if self._policy:
+            await self._start_courier(stack)
         heartbeat = Heartbeat(store=self._store, lease=lease, clock=now, held=self._held, renewed=self._runner.renewed)
         reaper = Reaper(store=self._store, liveness=self._liveness, lease=lease, clock=now)
         pruner = Pruner(store=self._store, blobs=self._blobs, clock=now)
         for role in (heartbeat, reaper, pruner, self._cancels, self._claimer):
             await role.start()
             stack.push_async_callback(role.stop)
+
+    async def _start_courier(self, stack: contextlib.AsyncExitStack) -> None:
+        from raincheck.webhooks.deliver import HttpDeliverer  # noqa: PLC0415 - its packages are an extra
+
+        base = f"{self._settings.public_url.rstrip('/')}{self._settings.prefix}/operations"
+        self._courier = Courier(
+            store=self._store,
+            deliverer=HttpDeliverer(),
+            policy=self._policy,
+            links=Links(base, bool(self._policy.webhooks)),
+            worker=self._worker,
+            liveness=self._liveness,
+            clock=now,
+            chance=random.random,
+        )
+        await self._courier.start()
+        stack.push_async_callback(self._courier.stop)
 
     async def _start_executors(self, stack: contextlib.AsyncExitStack) -> dict[str, Executor]:
         made: Sequence[Executor] = (
@@ -196,6 +254,8 @@ class Parts:
             self._runner.committed(changes)
         if self._claimer is not None:
             self._claimer.committed(changes)
+        if self._courier is not None:
+            self._courier.committed(changes)
 
     def _noticed(self) -> None:
         self._tail.notice()
@@ -203,6 +263,11 @@ class Parts:
             self._claimer.notice()
         if self._cancels is not None:
             self._cancels.notice()
+        self._delivery_wanted()
+
+    def _delivery_wanted(self) -> None:
+        if self._courier is not None:
+            self._courier.notice()
 
     def _slot_freed(self) -> None:
         if self._claimer is not None:
@@ -232,5 +297,9 @@ class Parts:
         if self._claimer is None or self._runner is None:
             return
         await self._claimer.stop()
-        if await self._runner.drain(self._settings.drain.total_seconds()):
+        grace = self._settings.drain.total_seconds()
+        draining = [] if self._courier is None else [asyncio.ensure_future(self._courier.drain(grace))]
+        drained = await self._runner.drain(grace)
+        await asyncio.gather(*draining)
+        if drained:
             self._liveness.leave()

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from raincheck.context import OperationContext
-    from raincheck.core.deliveries import Attempt, Message
+    from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Message
+    from raincheck.core.delivery_rules import Verdict
+    from raincheck.core.endpoints import Endpoint
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation, Problem, Status
     from raincheck.core.outcome import Outcome, Returned
+    from raincheck.core.overview import Overview
     from raincheck.core.retry import Retry
     from raincheck.core.transitions import Change
     from raincheck.invocation import Invocation
@@ -81,9 +84,14 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The submit was committed."""
+    """The submit was committed.
+
+    :param operation: the record as accepted, which the 202 shows.
+    :param begun: the record as run 1 of the claim that came with the submit; None: it waits in the queue.
+    """
 
     operation: Operation
+    begun: Operation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +165,9 @@ class ListQuery:
 class OperationStore(Protocol):
     """Operations and their events, changed in one transaction.
 
-    1. ``submit`` returns only after the operation is durable. One key conflict never fails another submit.
+    1. ``submit`` returns only after the operation is durable. One key conflict never fails another submit. With a
+       claim, the operation is accepted and claimed in one transaction, unless something that waits for the same kinds
+       and queues would go before it: then it waits too. Both versions reach the listeners as one change.
     2. ``claim`` gives an operation to one worker only, best priority first, then longest due; each claim raises
        ``run``.
     3. ``change`` holds the row, calls the transition (pure; it may run in another thread) and writes its record and
@@ -176,7 +186,7 @@ class OperationStore(Protocol):
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None: ...
 
-    async def submit(self, operation: Operation) -> Submitted: ...
+    async def submit(self, operation: Operation, *, claim: Claim | None = None) -> Submitted: ...
 
     async def get(self, operation_id: str) -> Operation | Tombstone | None: ...
 
@@ -251,6 +261,30 @@ class EventStore(Protocol):
     async def events_after(
         self, cursors: Mapping[str, int], *, limit: int = 1000
     ) -> dict[str, tuple[Operation, list[Event]]]: ...
+
+
+class OverviewStore(Protocol):
+    """What the operator's page asks, apart from the store that serves: it reads much and must hold nothing up.
+
+    1. ``overview`` counts at one moment. Of the window at most ``most`` finished operations are counted, the newest.
+    2. ``held`` and ``changed_by_anyone`` give records without input and result bytes, whoever owns them.
+    """
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def overview(self, *, now: datetime, since: datetime, bucket: timedelta, most: int = 100_000) -> Overview:
+        """Count what is under way now, and what finished since a moment in buckets of a length."""
+        ...
+
+    async def held(self, *, limit: int = 1000) -> list[Operation]:
+        """Return what workers hold, by worker and then by id."""
+        ...
+
+    async def changed_by_anyone(self, moment: datetime, *, limit: int = 1000) -> list[Operation]:
+        """Return what has changed since a moment, as ``EventStore.changed_since`` does for one owner."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +391,85 @@ class Signals(Protocol):
 
 
 # --- webhooks -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryClaim:
+    """A courier's wish for due deliveries.
+
+    :param webhooks: the configured URLs that it has secrets for; others wait for a process that has.
+    :param callbacks: whether it may call the URLs of callers.
+    :param room: how many it takes for each receiver (scheme, host and port) that ``rooms`` does not name.
+    :param rooms: how many it takes for others, 0 or more.
+    """
+
+    worker: str
+    webhooks: tuple[str, ...]
+    callbacks: bool
+    limit: int
+    lease_until: datetime
+    now: datetime
+    room: int = 10
+    rooms: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryQuery:
+    """A page of the delivery log, newest first."""
+
+    statuses: tuple[DeliveryStatus, ...] = ()
+    url: str | None = None
+    before_id: str | None = None
+    limit: int = 50
+
+
+class DeliveryStore(Protocol):
+    """Webhook deliveries, kept beside the operations they tell of.
+
+    1. Every write of a change, whoever makes it, also writes the deliveries that ``with_deliveries`` makes of it for
+       the endpoints that were set: in the same transaction, and listeners get them with the change.
+    2. A new ``operation.progress`` takes the place of the operation's others for the same URL and source that nobody
+       is sending, and keeps the due time of one that still waits; an end takes the place of waiting progress.
+    3. ``lease_deliveries`` gives a due delivery to one courier only, as ``delivery_rules.lease`` says: for each
+       receiver no more than it has room for, whatever waits at the others, and among receivers the longest due first.
+    4. ``change_delivery`` holds the rows of the delivery and of its URL's health, calls the transition (pure) and
+       writes both; what it raises reaches the caller and nothing is written. An unknown id raises ``KeyError``.
+    5. An endpoint that becomes disabled pauses its pending deliveries, and new ones begin paused; enabled again, they
+       are pending and due.
+    6. Deleting or pruning an operation takes its deliveries along, also those under way.
+    7. ``set_endpoints`` also keeps the endpoints with the data; ``adopt_endpoints`` takes those that were kept last, so
+       that a command which cancels an operation without the application's configuration makes its deliveries too.
+    """
+
+    async def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None: ...
+
+    async def adopt_endpoints(self) -> None: ...
+
+    async def lease_deliveries(self, claim: DeliveryClaim) -> list[Delivery]: ...
+
+    async def change_delivery(
+        self,
+        delivery_id: str,
+        transition: Callable[[Delivery, Health], Verdict | None],
+    ) -> Verdict: ...
+
+    async def change_endpoint(self, url: str, transition: Callable[[Health], Health]) -> Health: ...
+
+    async def overdue_deliveries(self, now: datetime, *, limit: int = 500) -> Overdue:
+        """Return leases that ran out, and what each courier holds; ``deadlines`` is empty."""
+        ...
+
+    async def get_delivery(self, delivery_id: str) -> Delivery | None: ...
+
+    async def deliveries_of(self, operation_id: str) -> list[Delivery]:
+        """Return an operation's deliveries, oldest first."""
+        ...
+
+    async def list_deliveries(self, query: DeliveryQuery) -> list[Delivery]: ...
+
+    async def unhealthy_endpoints(self) -> list[Health]:
+        """Return the health of every URL that failed last, by URL."""
+        ...
 
 
 class Deliverer(Protocol):

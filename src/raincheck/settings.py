@@ -33,6 +33,11 @@ class Settings(BaseSettings):
         default=True, description="run work inside the serving process; `false` leaves it to `raincheck worker`"
     )
     prefix: str = Field("", description="path before `/operations`, such as `/api`")
+    public_url: str = Field(
+        "",
+        description="the URL under which clients reach the application, such as `https://api.example.com`; webhooks "
+        "need it for their links",
+    )
     queues: str = Field("", description="queues that this process works on, separated by commas; empty: all")
     async_slots: int = Field(100, ge=1, description="async operations that run at once in a process")
     thread_slots: int = Field(
@@ -59,6 +64,11 @@ class Settings(BaseSettings):
         1000,
         ge=0,
         description="validated inputs kept in memory for a first run here; 0: every run reads the stored request",
+    )
+
+    freeze: bool = Field(
+        default=True,
+        description="keep the garbage collector away from what was loaded before the start (`gc.freeze()`)",
     )
 
     @property

@@ -13,11 +13,13 @@ ROWS = re.findall(r"(?m)^\| `(RAINCHECK_\w+)` \| (.+?) \| (.+) \|$", PAGE.read_t
 OTHERS = {
     "store": "memory:",
     "workers": "false",
+    "freeze": "false",
     "prefix": "/api",
     "queues": "slow,fast",
     "lease": "1m",
     "drain": "500ms",
     "max_body": "1KiB",
+    "public_url": "https://api.example.com",
     "max_result": "2GB",
 }
 

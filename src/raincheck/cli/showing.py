@@ -41,7 +41,7 @@ def print_operation(operation_id: str, url: str | None, *, with_events: bool, as
     """
     path = store_path(url)
     with opened_to_look(path) as connection:
-        operation = _found(connection, operation_id, path)
+        operation = found_in(connection, operation_id, path)
         position = reading.queue_position(connection, operation) if operation.status is Status.QUEUED else None
         if as_json:
             print(_json(operation, position, path))
@@ -52,7 +52,11 @@ def print_operation(operation_id: str, url: str | None, *, with_events: bool, as
                 print(_event_json(event) if as_json else _event_line(event))
 
 
-def _found(connection: sqlite3.Connection, operation_id: str, path: Path) -> Operation:
+def found_in(connection: sqlite3.Connection, operation_id: str, path: Path) -> Operation:
+    """Return an operation's record.
+
+    :raises OperationNotFound: there is none; OperationDeleted or OperationExpired where there was one.
+    """
     found = reading.get(connection, operation_id)
     match found:
         case Operation():
@@ -134,14 +138,15 @@ def _blocks(operation: Operation, path: Path) -> Iterator[tuple[str, str]]:
 def _result(result: StoredResult, path: Path) -> str:
     head = f"{result.status_code} {result.media_type or 'without media type'}, {size(result.size)}"
     if result.blob is not None:
-        return f"{head}\n{_blob_path(result.blob, path) or 'the file is missing: ' + result.blob}"
+        return f"{head}\n{blob_path(result.blob, path) or 'the file is missing: ' + result.blob}"
     try:
         return f"{head}\n{(result.body or b'').decode()}"
     except UnicodeDecodeError:
         return f"{head}, not text"
 
 
-def _blob_path(name: str, path: Path) -> Path | None:
+def blob_path(name: str, path: Path) -> Path | None:
+    """Return where a kept file lies; None when it is missing."""
     try:
         return asyncio.run(LocalBlobs(side_folder(path) / "blobs").local_path(name))
     except KeyError:
@@ -154,7 +159,7 @@ def _blob_path(name: str, path: Path) -> Path | None:
 def _json(operation: Operation, position: int | None, path: Path) -> str:
     fields = json.loads(resource(operation, links=LINKS, queue_position=position))
     result = operation.result
-    blob = None if result is None or result.blob is None else _blob_path(result.blob, path)
+    blob = None if result is None or result.blob is None else blob_path(result.blob, path)
     fields["operator"] = {
         "owner": operation.owner,
         "queue": operation.queue,

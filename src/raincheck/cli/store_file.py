@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from raincheck import settings
 from raincheck.cli.ending import UsageError
 from raincheck.core.errors import ConfigurationError
+from raincheck.stores.sqlite.inspection import opened_to_look
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,3 +30,14 @@ def store_path(url: str | None) -> Path:
         )
         raise UsageError(msg)
     return path.absolute()
+
+
+def present_store(url: str | None) -> Path:
+    """Return the path of a store that a command may change: it is there, and of this release.
+
+    :raises UsageError: the URL names no file.
+    :raises StoreError: a wrong path must not become an empty store, and a command must not migrate by the way.
+    """
+    path = store_path(url)
+    with opened_to_look(path):
+        return path

@@ -9,16 +9,19 @@ A write of a run names its run number; a run that no longer holds the operation 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from raincheck.core.errors import LeaseLost, OperationFinished, OperationNotFinished, OperationSucceeded
-from raincheck.core.events import Entry, Event, EventType, entry_data, status_data
+from raincheck.core.events import FIRST_START, Entry, Event, EventType, entry_data, status_data
 from raincheck.core.moments import rfc3339
 from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult, changed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from raincheck.core.deliveries import Delivery
 
 DEADLINE_EXCEEDED = Problem(
     code="deadline-exceeded",
@@ -38,6 +41,7 @@ OUTPUT_TOO_LARGE = Problem(
     status=500,
     detail="An operation may emit 1,000,000 events or 256 MiB. Return large data as a file result instead.",
 )
+CLOCK_TOLERANCE = timedelta(seconds=10)  # more than the clocks of well-kept machines differ
 MAX_OUTPUT_EVENTS = 1_000_000
 MAX_OUTPUT_BYTES = 256 << 20
 
@@ -46,12 +50,14 @@ MAX_OUTPUT_BYTES = 256 << 20
 class Change:
     """What a transition decided. Nothing is to be written where ``operation`` is the record itself.
 
-    ``follows`` is the version that the first event comes after.
+    ``follows`` is the version that the first event comes after. The store adds ``deliveries``: what
+    ``delivery_rules.with_deliveries`` makes of the change for those who asked for webhooks.
     """
 
     operation: Operation
     follows: int
     events: tuple[Event, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -66,13 +72,27 @@ class OutputTooLarge(Exception):
 # --- a worker takes and keeps the operation -----------------------------------------------------------------
 
 
+def due(operation: Operation, *, now: datetime) -> bool:
+    """Tell whether a queued operation may run now.
+
+    A record that was written in the future tells that the clock has been set back. Then its ``run_at`` means nothing,
+    and work would stand still until the clock has caught up; only what the caller scheduled goes on waiting.
+    """
+    if operation.run_at <= now:
+        return True
+    if operation.scheduled_for is not None and operation.scheduled_for > now:
+        return False
+    return operation.updated_at > now + CLOCK_TOLERANCE
+
+
 def claim(operation: Operation, *, worker: str, lease_until: datetime, now: datetime) -> Change | None:
     """Give the operation to a worker as its next run; None unless it is queued and due."""
-    if operation.status is not Status.QUEUED or operation.run_at > now:
+    if operation.status is not Status.QUEUED or not due(operation, now=now):
         return None
-    return _status_change(
+    taken = changed(
         operation,
-        now=now,
+        version=operation.version + 1,
+        updated_at=now,
         status=Status.RUNNING,
         run=operation.run + 1,
         attempt=operation.attempt + 1,
@@ -80,6 +100,23 @@ def claim(operation: Operation, *, worker: str, lease_until: datetime, now: date
         lease_until=lease_until,
         started_at=operation.started_at or now,
     )
+    if taken.version == FIRST_START:  # read from the record (see core.events), so that it takes no row of its own
+        return Change(taken, operation.version)
+    return Change(taken, operation.version, (_status_event(taken),))
+
+
+def accept(operation: Operation) -> Change:
+    """Keep a new operation as queued."""
+    return Change(operation, 0)
+
+
+def accept_and_claim(operation: Operation, *, worker: str, lease_until: datetime, now: datetime) -> Change:
+    """Keep a new operation and give it to a worker at once: versions 1 and 2 in one change.
+
+    What is not due yet is kept as queued.
+    """
+    claimed = claim(operation, worker=worker, lease_until=lease_until, now=now)
+    return accept(operation) if claimed is None else Change(claimed.operation, 0, claimed.events)
 
 
 def renewable(operation: Operation, *, run: int) -> bool:
@@ -160,9 +197,12 @@ def retry_later(operation: Operation, *, run: int, at: datetime, now: datetime) 
 
 
 def release(operation: Operation, *, run: int, now: datetime) -> Change:
-    """Hand the lease back because the worker drains; the attempt is not counted, and its place in line is kept."""
+    """Hand the lease back because the worker drains; the attempt is not counted, and its place in line is kept.
+
+    What was claimed had been due, so it is due again at once, also if the clock was set back meanwhile.
+    """
     _refuse_other_run(operation, run)
-    return _give_back(operation, at=operation.run_at, now=now)
+    return _give_back(operation, at=min(operation.run_at, now), now=now)
 
 
 # --- the reaper decides ---------------------------------------------------------------------------------------
@@ -179,7 +219,7 @@ def lose(operation: Operation, *, run: int, now: datetime) -> Change:
     losses = operation.losses + 1
     if losses >= operation.max_losses:
         return _finish(operation, Status.FAILED, now=now, error=WORKER_LOST, losses=losses)
-    return _give_back(operation, at=operation.run_at, now=now, losses=losses)
+    return _give_back(operation, at=min(operation.run_at, now), now=now, losses=losses)
 
 
 def expire_lease(operation: Operation, *, run: int, now: datetime) -> Change | None:
@@ -275,10 +315,13 @@ def _requeue(operation: Operation, *, at: datetime, now: datetime, **changes: An
 
 def _status_change(before: Operation, *, now: datetime, **changes: Any) -> Change:
     after = changed(before, version=before.version + 1, updated_at=now, **changes)
+    return Change(after, before.version, (_status_event(after),))
+
+
+def _status_event(after: Operation) -> Event:
     due = after.next_attempt_at
     data = status_data(after.status, attempt=after.attempt, next_attempt_at=None if due is None else rfc3339(due))
-    event = Event(after.id, after.version, after.run, EventType.STATUS, now, data)
-    return Change(after, before.version, (event,))
+    return Event(after.id, after.version, after.run, EventType.STATUS, after.updated_at, data)
 
 
 def _finish(operation: Operation, status: Status, *, now: datetime, **changes: Any) -> Change:

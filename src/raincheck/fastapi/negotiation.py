@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from raincheck.core.errors import CallbacksDisabled, MalformedRequest
+from raincheck.core.errors import MalformedRequest
 from raincheck.core.quantities import duration
+from raincheck.fastapi.callback_headers import requested_callback
 from raincheck.fastapi.string_dictionary import string_dictionary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from raincheck.core.endpoints import Callback, Callbacks
 
 LONGEST_WAIT = 60.0
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -95,35 +98,48 @@ class SubmitOptions:
     not_before: datetime | None = None
     content_length: int | None = None
     stream: bool = False
+    callback: Callback | None = None
 
 
-def submit_options(headers: Iterable[tuple[bytes, bytes]], *, now: datetime) -> SubmitOptions:
+def submit_options(
+    headers: Iterable[tuple[bytes, bytes]],
+    *,
+    now: datetime,
+    callbacks: Callbacks | None = None,
+) -> SubmitOptions:
     """Read the submit headers in one pass.
 
+    :param callbacks: whether and which URLs callers may name.
     :raises MalformedRequest: a header of ours cannot be read.
-    :raises CallbacksDisabled: the caller names a callback URL.
+    :raises CallbacksDisabled: the caller names a callback URL where there are none.
+    :raises CallbackUrlRefused: the caller names one that is not allowed.
     """
     found: dict[bytes, list[str]] = {}
     for name, value in headers:
         if name in _OURS:
             found.setdefault(name, []).append(value.decode("latin-1"))
     if not found:
-        return SubmitOptions()
-    if b"callback-url" in found or b"callback-events" in found:
-        detail = (
-            "This application calls no URLs back. Poll the operation's `links.self` instead, or send no Callback-Url."
-        )
-        raise CallbacksDisabled(detail)
-    length = found.get(b"content-length", [""])[0]
+        return _NO_OPTIONS
+    if len(found) == 1 and b"content-length" in found:  # what most requests send
+        return SubmitOptions(content_length=_length(found))
     return SubmitOptions(
         preferences=parse_prefer(found[b"prefer"]) if b"prefer" in found else _NO_PREFERENCES,
         idempotency_key=_single(found, b"idempotency-key", idempotency_key),
         timeout=_single(found, b"operation-timeout", operation_timeout),
         metadata=operation_metadata(found[b"operation-metadata"]) if b"operation-metadata" in found else None,
         not_before=_not_before(found, now),
-        content_length=int(length) if length.isdigit() else None,
+        content_length=_length(found),
         stream=any("text/event-stream" in value for value in found.get(b"accept", ())),
+        callback=requested_callback(found.get(b"callback-url", ()), found.get(b"callback-events", ()), rules=callbacks),
     )
+
+
+_NO_OPTIONS = SubmitOptions()
+
+
+def _length(found: dict[bytes, list[str]]) -> int | None:
+    length = found.get(b"content-length", [""])[0]
+    return int(length) if length.isdigit() else None
 
 
 def _single(found: dict[bytes, list[str]], name: bytes, parse):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

@@ -14,9 +14,10 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from raincheck.core import wire
 from raincheck.core.errors import ListDisabled, MalformedRequest, OperationFinished, RequestProblem
 from raincheck.core.operation import Operation, Status
-from raincheck.fastapi import openapi, paging, stream_documents
+from raincheck.fastapi import delivery_documents, openapi, paging, stream_documents
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.authorisation import Authorisation
+from raincheck.fastapi.delivery_routes import DeliveryRoutes
 from raincheck.fastapi.negotiation import (
     applied,
     clamped_wait,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     Handler = Callable[[Request, str], Awaitable[Response]]
 
 _JSON = "application/json"
+_DELIVERIES = "/operations/{operation_id}/deliveries"
 
 
 class OperationRoutes(NamedTuple):
@@ -56,13 +58,15 @@ def operation_routes(
     dependencies: Sequence[Any],
     outer_dependencies: Sequence[Any] = (),
     allowed_origins: Sequence[str] = (),
+    webhooks: bool = False,
 ) -> OperationRoutes:
     """Return all operation routes, guarded by the dependencies.
 
     :param outer_dependencies: those of the application, which FastAPI adds to the routers and nobody to live routes.
+    :param webhooks: whether the application sends any, so that there are deliveries to look at.
     """
     router = APIRouter(prefix=gateway.prefix, dependencies=list(dependencies), tags=["operations"])
-    routes = _Routes(gateway, listed=owner is not None)
+    routes = OperationHandlers(gateway, listed=owner is not None)
     caller = owner_parameter(owner)
     authorisation = Authorisation(owner=caller, guards=[*outer_dependencies, *dependencies])
     streams = StreamRoutes(gateway, authorisation=authorisation, listed=owner is not None)
@@ -92,6 +96,11 @@ def operation_routes(
     add("/operations/{operation_id}/cancel", "POST", routes.cancel_operation, openapi.CANCEL)
     add("/operations/{operation_id}/retry", "POST", routes.retry_operation, openapi.RETRY)
     add("/operations/{operation_id}", "DELETE", routes.delete_operation, openapi.DELETE)
+    if webhooks:
+        deliveries = DeliveryRoutes(gateway)
+        add(_DELIVERIES, "GET", deliveries.list_operation_deliveries, delivery_documents.DELIVERIES)
+        redeliver = f"{_DELIVERIES}/{{delivery_id}}/redeliver"
+        add(redeliver, "POST", deliveries.redeliver_operation_delivery, delivery_documents.REDELIVER)
     router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", _OtherMethods("DELETE, GET")))
     live = _live(
         gateway, streams, SocketEndpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
@@ -140,12 +149,14 @@ class _OtherMethods:
         raise HTTPException(405, headers={"Allow": self._allowed})
 
 
-class _Routes:
+class OperationHandlers:
+    """Handlers of the operation routes. An ``owner`` of None is the operator, who sees all."""
+
     def __init__(self, gateway: Gateway, *, listed: bool) -> None:
         self._gateway = gateway
         self._listed = listed
 
-    async def get_operation(self, request: Request, owner: str) -> Response:
+    async def get_operation(self, request: Request, owner: str | None) -> Response:
         """Return the operation; with `wait` hold until it is done, with `after` until its version is higher."""
         service = self._gateway.parts().service
         operation_id = request.path_params["operation_id"]
@@ -165,7 +176,7 @@ class _Routes:
             return Response(status_code=304, headers=headers)
         return await self._resource(request, operation, headers=headers)
 
-    async def get_operation_result(self, request: Request, owner: str) -> Response:
+    async def get_operation_result(self, request: Request, owner: str | None) -> Response:
         """Replay the function's own answer: status, media type and bytes, with Range for files."""
         parts = self._gateway.parts()
         operation_id = request.path_params["operation_id"]
@@ -180,7 +191,7 @@ class _Routes:
             response.headers["Preference-Applied"] = f"wait={int(wait)}"
         return response
 
-    async def cancel_operation(self, request: Request, owner: str) -> Response:
+    async def cancel_operation(self, request: Request, owner: str | None) -> Response:
         """Cancel what is queued; ask what is running to stop. Asking again gives the same answer."""
         service = self._gateway.parts().service
         operation = await service.cancel(request.path_params["operation_id"], owner=owner)
@@ -190,7 +201,7 @@ class _Routes:
         status = 200 if operation.done else 202
         return await self._resource(request, operation, status=status)
 
-    async def retry_operation(self, request: Request, owner: str) -> Response:
+    async def retry_operation(self, request: Request, owner: str | None) -> Response:
         """Submit the request of a failed or cancelled operation again, as a new operation."""
         service = self._gateway.parts().service
         keys = request.headers.getlist("idempotency-key")
@@ -206,12 +217,12 @@ class _Routes:
             headers["Idempotency-Replayed"] = "true"
         return await self._resource(request, operation, status=202, headers=headers)
 
-    async def delete_operation(self, request: Request, owner: str) -> Response:
+    async def delete_operation(self, request: Request, owner: str | None) -> Response:
         """Delete a finished operation; its id answers 410 for a week."""
         await self._gateway.parts().service.delete(request.path_params["operation_id"], owner=owner)
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
-    async def list_operations(self, request: Request, owner: str) -> Response:
+    async def list_operations(self, request: Request, owner: str | None) -> Response:
         """Return a page of the caller's operations, newest first, without their results."""
         if not self._listed:
             detail = "This application has no owner rule, so nobody may list. Configure Raincheck(owner=…)."

@@ -10,11 +10,13 @@ from raincheck.core.wire import Links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from starlette.requests import Request
 
-    from raincheck.ports import BlobStore, TicketStore
+    from raincheck.core.endpoints import Callbacks
+    from raincheck.ports import BlobStore, Liveness, OverviewStore, TicketStore
+    from raincheck.roles.delivery_desk import DeliveryDesk
     from raincheck.roles.follower import Follower
     from raincheck.roles.handover import Handover
     from raincheck.roles.owner_follower import OwnerFollower
@@ -33,17 +35,24 @@ class Serving:
     max_body: int
     follow: Callable[[Mapping[str, int], Callable[[], object]], Follower]
     when_draining: Callable[[Callable[[], None]], Callable[[], None]]
-    follow_owner: Callable[[str, Callable[[], object]], OwnerFollower]
+    follow_owner: Callable[[str | None, Callable[[], object]], OwnerFollower]
+    deliveries: DeliveryDesk
+    callbacks: Callbacks | None
+    overview: OverviewStore
+    liveness: Liveness
+    lease: timedelta
 
 
 class Gateway:
     """Gives routes the running parts, or an error that says why there are none.
 
     :param prefix: where the operation routes are, below the application's ``root_path``.
+    :param delivered: whether every operation has deliveries, because webhooks are configured.
     """
 
-    def __init__(self, *, prefix: str) -> None:
+    def __init__(self, *, prefix: str, delivered: bool = False) -> None:
         self.prefix = prefix
+        self.delivered = delivered
         self.serving: Serving | None = None
 
     def parts(self) -> Serving:
@@ -63,4 +72,4 @@ class Gateway:
 
     def links(self, request: Request) -> Links:
         """Return the links as this client reaches them."""
-        return Links(f"{request.scope.get('root_path', '')}{self.prefix}/operations")
+        return Links(f"{request.scope.get('root_path', '')}{self.prefix}/operations", self.delivered)

@@ -49,10 +49,11 @@ class StreamEndpoint:
 class StreamRoutes:
     """Handlers of the stream routes.
 
+    :param authorisation: None where the routes have guards of their own, and take no tickets.
     :param listed: whether an owner rule says what belongs to a caller.
     """
 
-    def __init__(self, gateway: Gateway, *, authorisation: Authorisation, listed: bool) -> None:
+    def __init__(self, gateway: Gateway, *, authorisation: Authorisation | None, listed: bool) -> None:
         self._gateway = gateway
         self._streams = Streams(gateway)
         self._authorisation = authorisation
@@ -68,12 +69,11 @@ class StreamRoutes:
         text = given_cursor(request)
         cursor = None if text is None else version_cursor(text)
         ticket = request.query_params.get("ticket")
-        if ticket is None:
-            owner = await self._authorisation.owner_of_request(request)
-            return await self._of_one(request, parts, owner=owner, cursor=cursor)
+        if ticket is None or self._authorisation is None:
+            return await self.of_one(request, parts, owner=await self._owner(request), cursor=cursor)
         admission = await admitted(parts, ticket, operation_id=operation_id, resuming=cursor is not None)
         try:
-            answer = await self._of_one(request, parts, owner=admission.owner, cursor=cursor)
+            answer = await self.of_one(request, parts, owner=admission.owner, cursor=cursor)
         except RequestProblem:
             await admission.end(parts)
             raise
@@ -83,15 +83,20 @@ class StreamRoutes:
             await admission.end(parts)
         return answer
 
-    async def _of_one(self, request: Request, parts: Serving, *, owner: str, cursor: int | None) -> Response:
+    async def of_one(self, request: Request, parts: Serving, *, owner: str | None, cursor: int | None) -> Response:
+        """Stream one operation that the caller may see."""
         operation = await parts.service.get(request.path_params["operation_id"], owner=owner)
         return self._streams.of_one(request, parts, operation, cursor=cursor, identity=version_only)
 
     async def events_of_callers_operations(self, request: Request) -> Response:
         """Find out who calls, and stream many operations."""
-        return await self.get_operations_events(request, await self._authorisation.owner_of_request(request))
+        return await self.get_operations_events(request, await self._owner(request))
 
-    async def get_operations_events(self, request: Request, owner: str) -> Response:
+    async def _owner(self, request: Request) -> str | None:
+        """Return who calls; None is the operator, whom the routes' own guards let in."""
+        return None if self._authorisation is None else await self._authorisation.owner_of_request(request)
+
+    async def get_operations_events(self, request: Request, owner: str | None) -> Response:
         """Stream many operations over one connection; without `ids` the status of all that the caller owns."""
         parts = self._gateway.parts()
         ids = wanted_ids(request)
@@ -112,7 +117,7 @@ class StreamRoutes:
         many.start(positions)
         return self._streams.of_many(request, parts, positions, cursor=many)
 
-    def _all_of(self, request: Request, parts: Serving, owner: str) -> Response:
+    def _all_of(self, request: Request, parts: Serving, owner: str | None) -> Response:
         if not self._listed:
             detail = "This application has no owner rule, so nobody may follow everything. Name operations with ?ids=."
             raise ListDisabled(detail)

@@ -22,9 +22,14 @@ _SHOWN = frozenset({EventType.STATUS, EventType.DONE})
 
 
 class OwnerFollower:
-    """One reader of ``status`` and ``done`` events; it shows each version of an operation once."""
+    """One reader of ``status`` and ``done`` events; it shows each version of an operation once.
 
-    def __init__(self, *, tail: Tail, owner: str, now: datetime, cut: Callable[[], object] | None = None) -> None:
+    :param owner: None is the operator, who sees all.
+    """
+
+    def __init__(
+        self, *, tail: Tail, owner: str | None, now: datetime, cut: Callable[[], object] | None = None
+    ) -> None:
         self._tail = tail
         self._owner = owner
         self._now = now

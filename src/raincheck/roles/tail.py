@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raincheck.core.errors import StoreUnavailable
 from raincheck.roles.alarm import Alarm
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
     from raincheck.core.transitions import Change
-    from raincheck.ports import EventStore
+    from raincheck.ports import EventStore, OverviewStore
     from raincheck.roles.feed import Feed
 
 logger = logging.getLogger("raincheck.tail")
@@ -67,13 +67,14 @@ class Watcher:
 class Tail:
     """Owns the watchers of a process."""
 
-    def __init__(self, *, store: EventStore) -> None:
+    def __init__(self, *, store: EventStore, overview: OverviewStore | None = None) -> None:
         self._store = store
+        self._overview = overview
         self._watchers: dict[str, set[Watcher]] = {}
         self._feeds: dict[str, set[Feed]] = {}
         self._seen: dict[str, int] = {}
-        self._owner_feeds: dict[str, set[Feed]] = {}
-        self._owners_seen: dict[str, tuple[datetime, frozenset[tuple[str, int]]]] = {}
+        self._owner_feeds: dict[str | None, set[Feed]] = {}
+        self._owners_seen: dict[str | None, tuple[datetime, frozenset[tuple[str, int]]]] = {}
         self._at_drain: set[Callable[[], None]] = set()
         self._noticed = asyncio.Event()
         self.alarm = Alarm()
@@ -132,12 +133,12 @@ class Tail:
             if operation_id not in self._feeds:
                 self._seen.pop(operation_id, None)
 
-    def enter_owner(self, owner: str, feed: Feed, *, now: datetime) -> None:
-        """Feed a reader with the changes of all that an owner has."""
+    def enter_owner(self, owner: str | None, feed: Feed, *, now: datetime) -> None:
+        """Feed a reader with the changes of all that an owner has; None is the operator, who sees all."""
         self._owners_seen.setdefault(owner, (now, frozenset()))
         self._owner_feeds.setdefault(owner, set()).add(feed)
 
-    def leave_owner(self, owner: str, feed: Feed) -> None:
+    def leave_owner(self, owner: str | None, feed: Feed) -> None:
         """Feed it no more."""
         _discard(self._owner_feeds, owner, feed)
         if owner not in self._owner_feeds:
@@ -165,7 +166,7 @@ class Tail:
             for watcher in self._watchers.get(operation.id, ()):
                 watcher.advance(operation)
             feeds = self._feeds.get(operation.id)
-            owned = self._owner_feeds.get(operation.owner)
+            owned = [*self._owner_feeds.get(operation.owner, ()), *self._owner_feeds.get(None, ())]
             if not feeds and not owned:
                 continue
             portion = Portion.of(change)
@@ -221,9 +222,9 @@ class Tail:
             )
             _push(feeds, portion)
 
-    async def _pass_on_owned(self, owner: str) -> None:
+    async def _pass_on_owned(self, owner: str | None) -> None:
         since, known = self._owners_seen[owner]
-        found = await self._store.changed_since(owner, since)
+        found = await self._changed_since(owner, since)
         changed = [each for each in found if (each.id, each.version) not in known]
         if not changed or owner not in self._owners_seen:
             return
@@ -235,6 +236,11 @@ class Tail:
         for each in changed:
             operation = whole[each.id][0] if each.id in whole else each
             _push(self._owner_feeds.get(owner, ()), Portion(operation, operation.version, []))
+
+    async def _changed_since(self, owner: str | None, since: datetime) -> list[Operation]:
+        if owner is not None:
+            return await self._store.changed_since(owner, since)
+        return [] if self._overview is None else await self._overview.changed_by_anyone(since)
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
@@ -254,7 +260,7 @@ class Tail:
             await asyncio.sleep(min(_POLL, 9 * (loop.time() - began)))
 
 
-def _discard(feeds: dict[str, set[Feed]], key: str, feed: Feed) -> None:
+def _discard(feeds: dict[Any, set[Feed]], key: str | None, feed: Feed) -> None:
     feeds[key].discard(feed)
     if not feeds[key]:
         del feeds[key]

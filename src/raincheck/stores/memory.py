@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING
 from raincheck.core import transitions
 from raincheck.core.events import Event, history
 from raincheck.core.operation import Operation, Status
-from raincheck.core.transitions import Change
 from raincheck.ports import (
     Accepted,
     Claim,
@@ -29,11 +27,13 @@ from raincheck.ports import (
     Submitted,
     Tombstone,
 )
+from raincheck.stores.memory_deliveries import MemoryDeliveries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from raincheck.core.transitions import Change
     from raincheck.ports import Ticket
 
 logger = logging.getLogger("raincheck.store")
@@ -42,11 +42,11 @@ TOMBSTONES_KEPT = timedelta(days=7)
 LAST_POSITION = 1000
 
 
-class MemoryStore:
+class MemoryStore(MemoryDeliveries):
     """Operations and events in dictionaries behind one lock; usable from any thread's event loop."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__()
         self._operations: dict[str, Operation] = {}
         self._events: dict[str, list[Event]] = {}
         self._keys: dict[tuple[str, str, str], str] = {}
@@ -70,17 +70,18 @@ class MemoryStore:
 
     # --- changing -------------------------------------------------------------------------------------------
 
-    async def submit(self, operation: Operation) -> Submitted:
-        """Keep a new operation, unless its idempotency key already belongs to one."""
+    async def submit(self, operation: Operation, *, claim: Claim | None = None) -> Submitted:
+        """Keep a new operation, leased if it may start at once, unless its idempotency key already belongs to one."""
         with self._lock:
             earlier = self._earlier_submit(operation)
             if earlier is not None:
                 return earlier
             if operation.idempotency_key is not None:
                 self._keys[operation.owner, operation.kind, operation.idempotency_key] = operation.id
-            self._write(Change(operation, 0))
+            change = self._accepted(operation, claim)
+            self._write(change)
         self._publish()
-        return Accepted(operation)
+        return Accepted(operation, None if change.operation is operation else change.operation)
 
     async def claim(self, claim: Claim) -> list[Operation]:
         """Give a worker the operations that go first."""
@@ -141,6 +142,7 @@ class MemoryStore:
             expired = [each for each in self._operations.values() if _expired(each, now)][:limit]
             for operation in expired:
                 self._bury(operation, reason="expired", now=now)
+            self._forget_endpoints(now)
         return [operation.id for operation in expired]
 
     # --- reading --------------------------------------------------------------------------------------------
@@ -259,6 +261,15 @@ class MemoryStore:
             return Replayed(earlier)
         return KeyConflict(earlier)
 
+    def _accepted(self, operation: Operation, claim: Claim | None) -> Change:
+        if claim is None:
+            return transitions.accept(operation)
+        if any(_wanted(each, claim) and transitions.due(each, now=claim.now) for each in self._queued()):
+            return transitions.accept(operation)
+        return transitions.accept_and_claim(
+            operation, worker=claim.worker, lease_until=claim.lease_until, now=claim.now
+        )
+
     def _stone(self, operation_id: str) -> Tombstone | None:
         grave = self._graves.get(operation_id)
         return None if grave is None else grave.stone
@@ -273,11 +284,12 @@ class MemoryStore:
         operation = change.operation
         self._operations[operation.id] = operation
         self._events.setdefault(operation.id, []).extend(change.events)
-        self._unpublished.append(change)
+        self._unpublished.append(self._with_deliveries(change))
 
     def _bury(self, operation: Operation, *, reason: str, now: datetime) -> None:
         del self._operations[operation.id]
         del self._events[operation.id]
+        self._bury_deliveries(operation.id)
         key = None
         if operation.idempotency_key is not None:
             key = (operation.owner, operation.kind, operation.idempotency_key)

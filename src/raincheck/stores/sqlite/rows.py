@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from raincheck.core.endpoints import Callback
 from raincheck.core.events import Event, EventType
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 _LIGHT = (
@@ -21,15 +24,18 @@ _LIGHT = (
     "output_events, output_bytes, metadata, rerun_of, idempotency_key, fingerprint, error, traceback, result"
 )
 # What a transition needs: the input and the result's bytes stay where they are.
-LIGHT_COLUMNS = f"{_LIGHT}, NULL, '{{}}'"
-FULL_COLUMNS = f"{_LIGHT}, result_body, input"
+LIGHT_COLUMNS = f"{_LIGHT}, NULL, '{{}}', callback"
+FULL_COLUMNS = f"{_LIGHT}, result_body, input, callback"
+# What a run needs; it has no result yet.
+QUEUED_COLUMNS = f"{_LIGHT}, NULL, input, callback"
+_MILLISECOND = timedelta(milliseconds=1)
 _NO_METADATA: dict[str, str] = {}
 _STATUSES = {status.value: status for status in Status}
 _TYPES = {kind.value: kind for kind in EventType}
 
 
-def operation_from(row: tuple[Any, ...]) -> Operation:
-    """Return the operation of a row selected with LIGHT_COLUMNS or FULL_COLUMNS."""
+def operation_from(row: Sequence[Any]) -> Operation:
+    """Return the operation of a row selected with one of the lists of columns above."""
     return Operation(
         id=row[0],
         kind=row[1],
@@ -69,6 +75,7 @@ def operation_from(row: tuple[Any, ...]) -> Operation:
         traceback=row[35],
         result=None if row[36] is None else _result_from(row[36], row[37]),
         input=row[38],
+        callback=None if row[39] is None else _callback_from(row[39]),
     )
 
 
@@ -78,27 +85,37 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
         operation.id,
         operation.kind,
         operation.owner,
+        operation.status.value,
+        operation.version,
+        operation.run,
+        operation.attempt,
         operation.max_attempts,
         operation.max_losses,
         operation.queue,
         operation.priority,
         milliseconds(operation.created_at),
+        milliseconds(operation.updated_at),
         milliseconds(operation.run_at),
         _milliseconds(operation.scheduled_for),
+        _milliseconds(operation.started_at),
         _milliseconds(operation.deadline_at),
-        operation.retention // timedelta(milliseconds=1),
+        operation.retention // _MILLISECOND,
+        operation.worker,
+        _milliseconds(operation.lease_until),
         json.dumps(operation.metadata) if operation.metadata else "{}",
         operation.rerun_of,
         operation.idempotency_key,
         operation.fingerprint,
         operation.input,
+        None if operation.callback is None else json.dumps([operation.callback.url, operation.callback.events]),
     )
 
 
 def update_values(operation: Operation) -> tuple[Any, ...]:
-    """Return what ``update_operation.sql`` takes."""
+    """Return what ``update_operations.sql`` takes. An exception's text may hold half a surrogate pair."""
     result = operation.result
     return (
+        operation.id,
         operation.status.value,
         operation.version,
         operation.run,
@@ -119,10 +136,9 @@ def update_values(operation: Operation) -> tuple[Any, ...]:
         operation.output_events,
         operation.output_bytes,
         None if operation.error is None else json.dumps(asdict(operation.error)),
-        operation.traceback,
+        None if operation.traceback is None else operation.traceback.encode("utf-8", "replace").decode(),
         None if result is None else _result_text(result),
         None if result is None else result.body,
-        operation.id,
     )
 
 
@@ -148,6 +164,11 @@ def _progress_text(progress: Progress) -> str:
     return json.dumps({name: value for name, value in asdict(progress).items() if value is not None})
 
 
+def _callback_from(text: str) -> Callback:
+    url, events = json.loads(text)
+    return Callback(url, tuple(events))
+
+
 def _problem_from(text: str) -> Problem:
     fields = json.loads(text)
     fields["headers"] = tuple((name, value) for name, value in fields["headers"])
@@ -155,8 +176,14 @@ def _problem_from(text: str) -> Problem:
 
 
 def _result_text(result: StoredResult) -> str:
-    fields = [result.status_code, result.media_type, result.headers, result.blob, result.size, result.etag]
-    return json.dumps(fields)
+    head = _result_head(result.status_code, result.media_type, result.headers)
+    return f"{head}, {json.dumps(result.blob)}, {result.size}, {json.dumps(result.etag)}]"
+
+
+@lru_cache(maxsize=256)
+def _result_head(status_code: int, media_type: str | None, headers: tuple[tuple[str, str], ...]) -> str:
+    """Return what most results of a kind have in common."""
+    return json.dumps([status_code, media_type, headers])[:-1]
 
 
 def _result_from(text: str, body: bytes | None) -> StoredResult:

@@ -14,27 +14,38 @@ from __future__ import annotations
 
 import pytest
 
-_MODULES = ("blobs", "change", "claim", "durability", "events", "looking", "reading", "renew", "retention", "submit")
-for _module in (*_MODULES, "tickets"):
+_MODULES = ("blobs", "change", "claim", "durability", "events", "looking", "reading", "renew", "retention", "starting")
+for _module in (*_MODULES, "overview", "submit", "tickets", "deliveries"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")  # before the imports: failures show their values
 
 from raincheck.testing.conformance.blobs import BlobStoreConformance  # noqa: E402
 from raincheck.testing.conformance.change import ChangeConformance  # noqa: E402
 from raincheck.testing.conformance.claim import ClaimConformance, QueueConformance  # noqa: E402
+from raincheck.testing.conformance.deliveries import (  # noqa: E402
+    DeliveryConformance,
+    DurableDeliveryConformance,
+    SharedDeliveryConformance,
+)
 from raincheck.testing.conformance.durability import DurableStoreConformance, SharedStoreConformance  # noqa: E402
 from raincheck.testing.conformance.events import EventsConformance, ListenerConformance  # noqa: E402
 from raincheck.testing.conformance.looking import LookingConformance  # noqa: E402
+from raincheck.testing.conformance.overview import OverviewConformance  # noqa: E402
 from raincheck.testing.conformance.reading import ReadingConformance  # noqa: E402
 from raincheck.testing.conformance.renew import ReaperConformance, RenewConformance  # noqa: E402
 from raincheck.testing.conformance.retention import RetentionConformance  # noqa: E402
 from raincheck.testing.conformance.specimens import Store  # noqa: E402
+from raincheck.testing.conformance.starting import StartingConformance  # noqa: E402
 from raincheck.testing.conformance.submit import SubmitConformance  # noqa: E402
 from raincheck.testing.conformance.tickets import SharedTicketConformance, TicketConformance  # noqa: E402
 
 __all__ = [
     "BlobStoreConformance",
+    "DeliveryConformance",
+    "DurableDeliveryConformance",
     "DurableStoreConformance",
     "OperationStoreConformance",
+    "OverviewConformance",
+    "SharedDeliveryConformance",
     "SharedStoreConformance",
     "SharedTicketConformance",
     "Store",
@@ -44,6 +55,7 @@ __all__ = [
 
 class OperationStoreConformance(
     SubmitConformance,
+    StartingConformance,
     ClaimConformance,
     QueueConformance,
     ChangeConformance,
