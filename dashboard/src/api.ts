@@ -84,6 +84,27 @@ export interface Details {
   result: { status_code: number; media_type: string | null; size: number; file: boolean } | null;
 }
 
+/** A webhook on its way to one URL. */
+export interface Delivery {
+  id: string;
+  type: string;
+  source: string;
+  url: string;
+  status: "pending" | "sending" | "paused" | "delivered" | "failed";
+  created_at: string;
+  next_attempt_at: string | null;
+  finished_at: string | null;
+  /** The newest attempts, oldest first. */
+  attempts: {
+    time: string;
+    status_code: number | null;
+    failure: string | null;
+    latency_ms: number | null;
+    detail: string;
+    excerpt: string;
+  }[];
+}
+
 export interface StoredInput {
   path?: Record<string, unknown>;
   query?: [string, string][];
@@ -119,6 +140,12 @@ export const api = {
     }),
   details: (id: string, signal: AbortSignal) =>
     ask<Details>(`/operations/${encodeURIComponent(id)}/details`, { signal }),
+  deliveries: (id: string, signal: AbortSignal) =>
+    ask<{ items: Delivery[] }>(`/operations/${encodeURIComponent(id)}/deliveries`, { signal }),
+  redeliver: (id: string, delivery: string) =>
+    ask<unknown>(`/operations/${encodeURIComponent(id)}/deliveries/${delivery}/redeliver`, {
+      method: "POST",
+    }),
   openapi: () => ask<{ root_path: string; document: OpenApi }>("/openapi"),
   count: (action: Action, pairs: Pairs) =>
     ask<{ count: number; capped: boolean; until: string | null }>(

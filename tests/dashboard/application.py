@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from raincheck import OperationContext, OperationFailed, Raincheck
+from raincheck import Callbacks, OperationContext, OperationFailed, Raincheck
 from raincheck.dashboard import Operator, Viewer
 
 SIGNALS = Path(os.environ.get("READERS_SIGNALS", "."))
@@ -58,7 +58,17 @@ def guard(x_role: Annotated[str | None, Header()] = None, role: Annotated[str | 
     raise HTTPException(401, "Log in.", {"WWW-Authenticate": "Basic"})
 
 
-rain = Raincheck(app, prefix="/api", owner=caller, dashboard=guard)
+# Nobody listens on port 1: deliveries fail at once, and nothing leaves the machine.
+NOWHERE = "http://127.0.0.1:1/hooks"
+SECRET = "whsec_bmV2ZXIgdXNlZCBpbiBwcm9kdWN0aW9uISE="
+rain = Raincheck(
+    app,
+    prefix="/api",
+    owner=caller,
+    dashboard=guard,
+    callbacks=Callbacks(secret=SECRET, allow=("http://127.0.0.1:1",), private_networks=True),
+    public_url="http://127.0.0.1",
+)
 
 
 @app.get("/ping")

@@ -45,9 +45,12 @@ class Asking:
         return answer.json()
 
 
-def submitted(server: Server, path: str, *, owner: str = "ada", metadata: str | None = None, **options: Any) -> str:
+def submitted(
+    server: Server, path: str, *, owner: str = "ada", metadata: str | None = None, hook: str = "", **options: Any
+) -> str:
     """Submit to the application's own route and return the id."""
     headers = {"X-Caller": owner, **({"Operation-Metadata": metadata} if metadata else {})}
+    headers |= {"Callback-Url": hook} if hook else {}
     return server.submit(path, headers=headers, **options)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.dashboard.application import HOSTILE
+from tests.dashboard.application import HOSTILE, NOWHERE
 from tests.dashboard.conftest import HERE, ended, fresh, submitted
 from tests.readers import chromium
 from tests.readers.serving import Server, eventually
@@ -217,6 +217,18 @@ def test_cancelling_asks_first(server, tab):
     assert f"olga: cancel {operation_id} (draw)" in server.log
 
 
+def test_a_webhook_is_sent_again(server, tab):
+    """Its attempts and their reasons are on the operation's page, and grow after the click."""
+    operation_id = submitted(server, "/pages/x", hook=NOWHERE)
+    ended(server, operation_id)
+    page = tab.go(f"operations/{operation_id}")
+    webhooks = page.locator("section", has=page.get_by_role("heading", name="Webhooks"))
+    webhooks.get_by_text("1 attempt, last: unreachable").wait_for()
+    assert NOWHERE in webhooks.inner_text()
+    page.get_by_role("button", name="Redeliver operation.succeeded").click()
+    webhooks.get_by_text("2 attempts, last: unreachable").wait_for()
+
+
 def test_all_that_match_are_cancelled_after_a_confirmation_that_counts_them(server, tab):
     """And the page says how many were."""
     mark = fresh()
@@ -300,7 +312,7 @@ def test_axe_finds_no_violation(browser, server, look):
     require_packages()
     axe = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
     running = submitted(server, "/drawings", json={"signal": fresh()})
-    failed = submitted(server, "/drawings", json={"fails": True})
+    failed = submitted(server, "/drawings", json={"fails": True}, hook=NOWHERE)
     ended(server, failed)
     size = {"width": 390, "height": 800} if look == "phone" else {"width": 1280, "height": 860}
     tab = Tab(browser, server, color_scheme="dark" if look == "dark" else "light", viewport=size, bypass_csp=True)

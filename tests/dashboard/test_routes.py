@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from raincheck import Raincheck
 from raincheck.dashboard.figures import Figures, window
-from tests.dashboard.application import HOSTILE, guard, rain
+from tests.dashboard.application import HOSTILE, NOWHERE, guard, rain
 from tests.dashboard.conftest import API, Asking, ended, fresh, submitted
 from tests.readers.serving import eventually
 
@@ -139,6 +139,24 @@ def test_each_action_is_done_and_written_down(server, operator):
     assert operator.request("DELETE", f"{API}/operations/{operation_id}").status_code == 204
     for action in ("cancel", "retry", "delete"):
         assert f"raincheck.audit olga: {action} {operation_id} (draw)" in server.log
+
+
+def test_webhooks_are_shown_and_sent_again(server, operator, viewer):
+    """With the URL and the reason, which callers are not told; the repeated attempt is logged, with who asked."""
+    operation_id = submitted(server, "/pages/x", hook=NOWHERE)
+    ended(server, operation_id)
+    path = f"/operations/{operation_id}/deliveries"
+    assert viewer.get(f"/operations/{operation_id}")["links"]["deliveries"].endswith(f"/dashboard/api{path}")
+    eventually(lambda: len(viewer.get(path)["items"][0]["attempts"]) == 1, "a first attempt", server)
+    (delivery,) = viewer.get(path)["items"]
+    assert (delivery["type"], delivery["url"]) == ("operation.succeeded", NOWHERE)
+    assert delivery["attempts"][0]["failure"] == "unreachable"
+    assert delivery["attempts"][0]["detail"]
+    again = f"{API}{path}/{delivery['id']}/redeliver"
+    assert viewer.request("POST", again).status_code == 403
+    assert operator.request("POST", again).status_code == 202
+    eventually(lambda: len(viewer.get(path)["items"][0]["attempts"]) == 2, "a second attempt", server)
+    assert f"raincheck.audit olga: redeliver {operation_id} (page)" in server.log
 
 
 def test_what_is_refused_by_the_rules_is_no_action(server, operator):

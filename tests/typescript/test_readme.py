@@ -21,11 +21,13 @@ def test_every_program_compiles(typed):
     """With --strict, beside the types of an application."""
     programs = [*blocks(README, "ts"), *blocks(README, "tsx")]
     assert len(programs) == 4
+    names = []
     for number, block in enumerate(programs):
         name = f"readme{number}.{'tsx' if 'React' in block.text or 'jsx' in block.text or '<p' in block.text else 'ts'}"
         (typed / name).write_text(block.text, encoding="utf-8")
-        said = type_check(typed, program=name)
-        assert said.returncode == 0, said.stdout
+        names.append(name)
+    said = type_check(typed, *names)
+    assert said.returncode == 0, said.stdout
 
 
 def test_the_example_prints_what_the_page_says(typed):

@@ -33,7 +33,9 @@ export interface OperationLinks {
   websocket: string;
   cancel: string;
   retry: string;
-  [later: string]: string;
+  /** Where its webhooks are told of; absent where there are none. */
+  deliveries?: string;
+  [later: string]: string | undefined;
 }
 
 /** An operation as lists show it. Times are RFC 3339 in UTC. */

@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from raincheck.core.errors import MalformedRequest, RequestProblem
-from raincheck.dashboard import bulk, figures, page
+from raincheck.dashboard import bulk, deliveries, figures, page
 from raincheck.dashboard.access import Operator, Viewer, record, require_operator, visitor_parameter
 from raincheck.fastapi.cursors import given_cursor, version_cursor
+from raincheck.fastapi.delivery_routes import DeliveryRoutes
 from raincheck.fastapi.paging import page_token
 from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.resources import OperationHandlers
@@ -37,7 +38,7 @@ class _Inner(Gateway):
     """The gateway whose links stay inside of the page's own routes."""
 
     def __init__(self, outer: Gateway) -> None:
-        super().__init__(prefix=f"{outer.prefix}/dashboard/api")
+        super().__init__(prefix=f"{outer.prefix}/dashboard/api", delivered=outer.delivered)
         self._outer = outer
 
     def parts(self) -> Serving:
@@ -85,6 +86,7 @@ class _Handlers:
         self._figures = figures.Figures()
         self._operations = OperationHandlers(gateway, listed=True)
         self._streams = StreamRoutes(gateway, authorisation=None, listed=True)
+        self._deliveries = DeliveryRoutes(gateway)
 
     def routes(self) -> list[tuple[str, str, Handler]]:
         return [
@@ -100,6 +102,8 @@ class _Handlers:
             ("/operations/{operation_id}", "GET", self.get_operation),
             ("/operations/{operation_id}/details", "GET", self.get_details),
             ("/operations/{operation_id}/result", "GET", self.get_result),
+            ("/operations/{operation_id}/deliveries", "GET", self.get_deliveries),
+            ("/operations/{operation_id}/deliveries/{delivery_id}/redeliver", "POST", self.redeliver),
             ("/operations/{operation_id}/cancel", "POST", self.cancel_operation),
             ("/operations/{operation_id}/retry", "POST", self.retry_operation),
             ("/operations/{operation_id}", "DELETE", self.delete_operation),
@@ -168,6 +172,13 @@ class _Handlers:
         answer.headers["X-Content-Type-Options"] = "nosniff"
         return answer
 
+    async def get_deliveries(self, request: Request, _: Viewer) -> Response:
+        """Return the webhooks of an operation, oldest first."""
+        desk = self._gateway.parts().deliveries
+        found = await desk.of_operation(request.path_params["operation_id"], owner=None)
+        links = self._gateway.links(request)
+        return _json({"items": [deliveries.as_item(each, links) for each in found]})
+
     async def follow_one(self, request: Request, _: Viewer) -> Response:
         """Stream an operation's events."""
         text = given_cursor(request)
@@ -204,6 +215,10 @@ class _Handlers:
     async def delete_operation(self, request: Request, visitor: Viewer) -> Response:
         """Delete a finished operation."""
         return await self._act(request, visitor, "delete", self._operations.delete_operation)
+
+    async def redeliver(self, request: Request, visitor: Viewer) -> Response:
+        """Send a webhook again now."""
+        return await self._act(request, visitor, "redeliver", self._deliveries.redeliver_operation_delivery)
 
     async def act_on_many(self, request: Request, visitor: Viewer) -> Response:
         """Act on the next portion of what matches."""

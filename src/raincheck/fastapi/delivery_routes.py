@@ -19,19 +19,19 @@ _HEADERS = {"Cache-Control": "no-store"}
 
 
 class DeliveryRoutes:
-    """Handlers of the delivery routes."""
+    """Handlers of the delivery routes. An ``owner`` of None is the operator."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def list_operation_deliveries(self, request: Request, owner: str) -> Response:
+    async def list_operation_deliveries(self, request: Request, owner: str | None) -> Response:
         """List the operation's webhooks: their status, attempts and next attempt."""
         desk = self._gateway.parts().deliveries
         found = await desk.of_operation(request.path_params["operation_id"], owner=owner)
         body = delivery_wire.delivery_page(found, self._gateway.links(request))
         return Response(body, media_type=_JSON, headers=_HEADERS)
 
-    async def redeliver_operation_delivery(self, request: Request, owner: str) -> Response:
+    async def redeliver_operation_delivery(self, request: Request, owner: str | None) -> Response:
         """Send a webhook again now, with the same `webhook-id`."""
         parameters = request.path_params
         desk = self._gateway.parts().deliveries
