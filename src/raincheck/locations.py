@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from raincheck.core.errors import ConfigurationError
 
@@ -50,7 +50,7 @@ class PostgresDatabase:
         user, _, hosts = parts.netloc.rpartition("@")
         netloc = f"{user.partition(':')[0]}@{hosts}" if user else hosts
         query = [(name, value) for name, value in parse_qsl(parts.query) if name not in {"password", "passfile"}]
-        return urlunsplit((parts.scheme, netloc, parts.path, urlencode(query, quote_via=quote), ""))
+        return _url(parts.scheme, netloc, parts.path, query)
 
 
 Location = Memory | SqliteFile | PostgresDatabase
@@ -93,5 +93,11 @@ def _without_schema(url: str) -> tuple[str, str]:
     if _SCHEMA.fullmatch(schema) is None:
         msg = f"schema={schema!r} cannot be used: take a lower-case letter, then letters, digits and '_', 51 at most."
         raise ConfigurationError(msg)
-    kept = urlencode([(name, value) for name, value in query if name != "schema"], quote_via=quote, safe="/,:")
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, kept, "")), schema
+    kept = [(name, value) for name, value in query if name != "schema"]
+    return _url(parts.scheme, parts.netloc, parts.path, kept), schema
+
+
+def _url(scheme: str, netloc: str, path: str, query: list[tuple[str, str]]) -> str:
+    """Return a URL; urlunsplit leaves the slashes of an empty host away."""
+    text = urlencode(query, quote_via=quote, safe="/,:")
+    return f"{scheme}://{netloc}{path}" + (f"?{text}" if text else "")

@@ -8,10 +8,7 @@ import os
 import random
 import secrets
 import socket
-from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from raincheck.entropy import Entropy
 from raincheck.executors.asyncio_ import AsyncioExecutor
@@ -32,12 +29,7 @@ from raincheck.roles.reaper import Reaper
 from raincheck.roles.runner import Runner
 from raincheck.roles.service import Service
 from raincheck.roles.tail import Tail
-from raincheck.settings import sqlite_path
-from raincheck.stores.blobs import LocalBlobs
-from raincheck.stores.memory import MemoryStore
-from raincheck.stores.sqlite import SqliteStore
-from raincheck.stores.sqlite.liveness import FileLiveness
-from raincheck.stores.sqlite.store import side_folder
+from raincheck.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,11 +39,6 @@ if TYPE_CHECKING:
     from raincheck.settings import Settings
 
 logger = logging.getLogger("raincheck")
-
-
-def now() -> datetime:
-    """Return the time of this machine."""
-    return datetime.now(UTC)
 
 
 class Parts:
@@ -86,19 +73,13 @@ class Parts:
     # --- parts --------------------------------------------------------------------------------------------------
 
     async def _open_store(self, stack: contextlib.AsyncExitStack) -> None:
-        path = sqlite_path(self._settings.store)
-        if path is None:
-            self._store: Any = MemoryStore()
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="raincheck-")))
-        else:
-            self._store = SqliteStore(path)
-            folder = side_folder(path)
-        await self._store.open()
-        stack.push_async_callback(self._store.close)
+        storage = await open_storage(self._settings.location, stack)
+        self._store = storage.store
         self._store.subscribe(self._committed)
-        self._folder = folder
-        self._blobs = LocalBlobs(folder / "blobs")
-        self._liveness = FileLiveness(folder / "workers")
+        self._blobs = storage.blobs
+        self._liveness = storage.liveness
+        self._signals = storage.signals
+        self._clock = storage.clock
 
     async def _start_serving(self, stack: contextlib.AsyncExitStack) -> None:
         self._tail = Tail(store=self._store)
@@ -113,7 +94,7 @@ class Parts:
             tail=self._tail,
             durations=self._durations,
             kinds=self._kinds,
-            clock=now,
+            clock=self._clock,
             entropy=Entropy().take,
             max_queued=self._settings.max_queued,
         )
@@ -122,23 +103,23 @@ class Parts:
             blobs=self._blobs,
             handover=self._handover,
             tickets=self._store,
-            clock=now,
+            clock=self._clock,
             max_body=self._settings.max_body,
             follow=lambda positions, cut: Follower(tail=self._tail, store=self._store, positions=positions, cut=cut),
             when_draining=self._tail.when_draining,
-            follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=now(), cut=cut),
+            follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=self._clock(), cut=cut),
         )
         await self._tail.start()
         stack.push_async_callback(self._tail.stop)
-        if isinstance(self._store, SqliteStore):
-            await self._store.start(self._noticed)
-            stack.push_async_callback(self._store.stop)
+        if self._signals is not None:
+            await self._signals.start(self._noticed)
+            stack.push_async_callback(self._signals.stop)
 
     async def _start_working(self, stack: contextlib.AsyncExitStack) -> None:
         self._worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._liveness.enter(self._worker)
         executors = await self._start_executors(stack)
-        outcomes = OutcomeWriter(store=self._store, blobs=self._blobs, clock=now, chance=random.random)
+        outcomes = OutcomeWriter(store=self._store, blobs=self._blobs, clock=self._clock, chance=random.random)
         self._runner = Runner(
             store=self._store,
             blobs=self._blobs,
@@ -146,7 +127,7 @@ class Parts:
             executors=executors,
             handover=self._handover,
             outcomes=outcomes,
-            clock=now,
+            clock=self._clock,
             max_result=self._settings.max_result,
             app=self._app,
             ended=self._slot_freed,
@@ -159,7 +140,7 @@ class Parts:
             queues=self._settings.queue_names,
             room=self._runner.room,
             lease=lease,
-            clock=now,
+            clock=self._clock,
             begin=self._runner.start,
         )
         self._cancels = CancelWatch(
@@ -168,9 +149,11 @@ class Parts:
             busy=lambda: bool(self._held()),
             asked=self._runner.cancel,
         )
-        heartbeat = Heartbeat(store=self._store, lease=lease, clock=now, held=self._held, renewed=self._runner.renewed)
-        reaper = Reaper(store=self._store, liveness=self._liveness, lease=lease, clock=now)
-        pruner = Pruner(store=self._store, blobs=self._blobs, clock=now)
+        heartbeat = Heartbeat(
+            store=self._store, lease=lease, clock=self._clock, held=self._held, renewed=self._runner.renewed
+        )
+        reaper = Reaper(store=self._store, liveness=self._liveness, lease=lease, clock=self._clock)
+        pruner = Pruner(store=self._store, blobs=self._blobs, clock=self._clock)
         for role in (heartbeat, reaper, pruner, self._cancels, self._claimer):
             await role.start()
             stack.push_async_callback(role.stop)

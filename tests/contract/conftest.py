@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+
 import pytest
 
 from tests.contract.serving import Server
@@ -29,11 +32,27 @@ def _remember_logs(request):
 
 
 @pytest.fixture(scope="session")
-def start_server(tmp_path_factory):
+def fresh_store(request):
+    """Return the settings of a store that nobody has used; a file in the server's folder by default.
+
+    ``CONTRACT_STORE=postgresql`` runs all tests on PostgreSQL.
+    """
+    if os.environ.get("CONTRACT_STORE") != "postgresql":
+        return dict
+    postgres = request.getfixturevalue("postgres")
+    numbers = itertools.count(1)
+    return lambda: {"store": f"{postgres.url()}?schema=contract_{next(numbers)}"}
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory, fresh_store):
     """Start servers; whatever still runs ends with the session."""
+    stores = {}
 
     def start(application, folder=None, **options):
+        options = {**(stores.get(folder) or fresh_store()), **options}
         server = Server(application, folder or tmp_path_factory.mktemp(application), **options)
+        stores[server.folder] = {name: options[name] for name in ("store",) if name in options}
         _RUNNING.append(server)
         return server
 

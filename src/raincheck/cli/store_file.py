@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from raincheck import settings
 from raincheck.cli.ending import UsageError
 from raincheck.core.errors import ConfigurationError
+from raincheck.locations import SqliteFile, location
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,13 +20,13 @@ def store_path(url: str | None) -> Path:
     """
     chosen = settings.load(None, store=url).store
     try:
-        path = settings.sqlite_path(chosen)
+        found = location(chosen)
     except ConfigurationError as error:
         raise UsageError(str(error)) from error
-    if path is None:
+    if not isinstance(found, SqliteFile):
         msg = (
             "A memory: store lives inside its server and cannot be read from here. Use the HTTP API, or a store in a "
             "file: --store sqlite:///raincheck.db."
         )
         raise UsageError(msg)
-    return path.absolute()
+    return found.path.absolute()

@@ -12,6 +12,10 @@ from raincheck.stores.postgres.connecting import OLDEST_SERVER, driver
 if TYPE_CHECKING:
     from raincheck.locations import PostgresDatabase
 
+_HAS_MIGRATIONS = (
+    "SELECT EXISTS (SELECT FROM pg_class AS relation JOIN pg_namespace AS space ON space.oid = relnamespace "
+    "WHERE space.nspname = $1 AND relation.relname = 'migrations')"
+)
 _TABLES_OF_NO_USE = (
     "SELECT relation.relname FROM pg_class AS relation JOIN pg_namespace AS space ON space.oid = relnamespace "
     "WHERE space.nspname = $1 AND relkind = 'r' AND relation.relname <> 'migrations' AND NOT ("
@@ -44,10 +48,10 @@ async def migrate(connection: Any, database: PostgresDatabase) -> None:
 
 async def schema_version(connection: Any, database: PostgresDatabase) -> int:
     """Return the number of the last migration that the schema has seen; 0 where there is none."""
-    table = f"{database.schema}.migrations"
-    if await connection.fetchval("SELECT to_regclass($1)", table) is None:
+    # Not by to_regclass, whose cache does not see what another process committed while this one waited for it.
+    if not await connection.fetchval(_HAS_MIGRATIONS, database.schema):
         return 0
-    return int(await connection.fetchval(f"SELECT coalesce(max(number), 0) FROM {table}"))
+    return int(await connection.fetchval(f"SELECT coalesce(max(number), 0) FROM {database.schema}.migrations"))
 
 
 def newest_schema() -> int:

@@ -88,7 +88,8 @@ class Transaction:
         self._get = f"SELECT {FULL_COLUMNS} FROM {schema}.operations WHERE id = $1"
         self._buried = f"SELECT id, owner, reason FROM {schema}.tombstones WHERE id = $1"
         self._holder = f"SELECT operation FROM {schema}.idempotency_keys WHERE owner = $1 AND kind = $2 AND key = $3"
-        self._withdraw = f"DELETE FROM {schema}.operations WHERE id = ANY ($1::text[]) AND status = 'queued' AND run = 0 RETURNING id"
+        unstarted = "status = 'queued' AND run = 0"
+        self._withdraw = f"DELETE FROM {schema}.operations WHERE id = ANY ($1::text[]) AND {unstarted} RETURNING id"
         self._free = (
             f"DELETE FROM {schema}.idempotency_keys WHERE operation = $1 AND kind = $2 AND owner = $3 AND key = $4"
         )
