@@ -16,16 +16,17 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 MADE    := $(VENV)/.made-$(VERSION)
 DEMO    := $(VENV)/.demo
 DEV     := $(VENV)/.dev
+PEERS   := $(VENV)-peers
 EDITABLE = $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
            --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz format generated lock clean
+.PHONY: help demo test check bench bench-peers chaos fuzz format generated lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 demo: $(DEMO)  ## run the demo on http://127.0.0.1:$(PORT); Ctrl-C ends it
 	@$(BIN)/python -m examples.demo --port $(PORT) $(ARGS)
@@ -52,15 +53,23 @@ format: $(DEV)  ## format and fix what can be fixed
 bench: $(DEV)  ## measure (benchmarks/README.md says what)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+chaos: $(DEV)  ## kill, pause and starve real processes at length (ARGS="--rounds 50 --seed 1")
+	CHAOS_DEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/chaos
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+bench-peers: $(PEERS)/.made  ## compare with other ways to do it (ARGS="--only arq --part accept")
+	$(PEERS)/bin/python -m benchmarks.peers $(ARGS)
+
 fuzz: $(DEV)  ## fuzz the test applications, 1,000 cases an endpoint (ARGS=100 for fewer)
 	$(BIN)/python -m tests.openapi.fuzz $(ARGS)
 
 lock:  ## renew requirements/*.txt with uv (ARGS=--upgrade takes new versions)
 	$(LOCK) --group dev --output-file requirements/dev.txt
 	$(LOCK) --group demo --constraints requirements/dev.txt --output-file requirements/demo.txt
+	$(LOCK) --group peers --constraints requirements/dev.txt --output-file requirements/peers.txt
 
 clean:  ## remove the environment, caches and the demo's data
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/demo/.data
+	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/demo/.data
 	find . -name __pycache__ -not -path '*/node_modules/*' -prune -exec rm -rf {} +
 
 # The environment. A stamp file tells what is installed, so the second call is instant.
@@ -85,3 +94,10 @@ $(DEV): requirements/dev.txt pyproject.toml $(MADE)
 	$(BIN)/python -m pip install --require-hashes --requirement requirements/dev.txt
 	$(EDITABLE)
 	@touch $@ $(DEMO)
+
+# The packages of other projects conflict with ours sooner or later, so they live in an environment of their own.
+$(PEERS)/.made: requirements/peers.txt
+	$(MAKE) --no-print-directory VENV=$(PEERS) $(PEERS)/.made-$(VERSION)
+	$(PEERS)/bin/python -m pip install --require-hashes --requirement requirements/peers.txt
+	$(PEERS)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from raincheck.core.retry import Backoff, Retry
     from raincheck.fastapi.models import Operation
     from raincheck.fastapi.openapi import EXPOSED_HEADERS
+    from raincheck.fastapi.receiving import VerifiedWebhook
     from raincheck.fastapi.router import OperationRouter
     from raincheck.fastapi.worker_depends import WorkerDepends
     from raincheck.raincheck import Raincheck
@@ -57,6 +58,7 @@ __all__ = [
     "StorageFull",
     "StoreError",
     "StoreUnavailable",
+    "VerifiedWebhook",
     "WorkerDepends",
 ]
 __version__ = "0.1.0"
@@ -88,6 +90,7 @@ _HOMES = {
     "StorageFull": "raincheck.core.errors",
     "StoreError": "raincheck.core.errors",
     "StoreUnavailable": "raincheck.core.errors",
+    "VerifiedWebhook": "raincheck.fastapi.receiving",
     "WorkerDepends": "raincheck.fastapi.worker_depends",
 }
 

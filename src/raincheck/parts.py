@@ -15,6 +15,7 @@ from raincheck.executors.asyncio_ import AsyncioExecutor
 from raincheck.executors.process import ProcessExecutor
 from raincheck.executors.thread import ThreadExecutor
 from raincheck.fastapi.serving import Serving
+from raincheck.loaded_objects import loaded_objects_frozen
 from raincheck.logs import operation_records
 from raincheck.roles.cancel_watch import CancelWatch
 from raincheck.roles.claimer import Claimer
@@ -63,6 +64,8 @@ class Parts:
             if self._workers:
                 await self._start_working(stack)
             stack.enter_context(self._chained_signals())
+            if self._settings.freeze:
+                stack.enter_context(loaded_objects_frozen())
             self._stack = stack.pop_all()
         return self
 
@@ -143,6 +146,7 @@ class Parts:
             clock=self._clock,
             begin=self._runner.start,
         )
+        self._service.claimer = self._claimer
         self._cancels = CancelWatch(
             store=self._store,
             worker=self._worker,

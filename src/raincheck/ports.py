@@ -81,9 +81,14 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The submit was committed."""
+    """The submit was committed.
+
+    :param operation: the record as accepted, which the 202 shows.
+    :param begun: the record as run 1 of the claim that came with the submit; None: it waits in the queue.
+    """
 
     operation: Operation
+    begun: Operation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,9 @@ class ListQuery:
 class OperationStore(Protocol):
     """Operations and their events, changed in one transaction.
 
-    1. ``submit`` returns only after the operation is durable. One key conflict never fails another submit.
+    1. ``submit`` returns only after the operation is durable. One key conflict never fails another submit. With a
+       claim, the operation is accepted and claimed in one transaction, unless something that waits for the same kinds
+       and queues would go before it: then it waits too. Both versions reach the listeners as one change.
     2. ``claim`` gives an operation to one worker only, best priority first, then longest due; each claim raises
        ``run``.
     3. ``change`` holds the row, calls the transition (pure; it may run in another thread) and writes its record and
@@ -176,7 +183,7 @@ class OperationStore(Protocol):
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None: ...
 
-    async def submit(self, operation: Operation) -> Submitted: ...
+    async def submit(self, operation: Operation, *, claim: Claim | None = None) -> Submitted: ...
 
     async def get(self, operation_id: str) -> Operation | Tombstone | None: ...
 

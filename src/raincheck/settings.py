@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         description="validated inputs kept in memory for a first run here; 0: every run reads the stored request",
     )
 
+    freeze: bool = Field(
+        default=True,
+        description="keep the garbage collector away from what was loaded before the start (`gc.freeze()`)",
+    )
+
     @property
     def location(self) -> Location:
         """Where the store is.

@@ -139,3 +139,19 @@ async def with_a_time_limit(order: Order, op: OperationContext) -> int:
     for _ in range(order.steps):
         await asyncio.sleep(order.pause)
     return order.steps
+
+
+@rain.post("/brief", kind="brief", retention="24h")
+async def soon_forgotten(op: OperationContext) -> None:
+    """End at once; the record is kept for a day."""
+    effect(op, "begin")
+
+
+@rain.post("/retried", kind="retried", retry=Retry(attempts=2, backoff="3s"), max_losses=MANY_LOSSES)
+async def fails_once(op: OperationContext) -> int:
+    """Fail in the first attempt and wait three seconds for the second."""
+    effect(op, "begin")
+    if op.attempt == 1:
+        msg = "the first attempt fails"
+        raise ConnectionError(msg)
+    return op.attempt

@@ -138,18 +138,25 @@ class Scene:
             **self.settings,
         }
 
-    def start(self, *arguments: str, descriptors: int | None = None, under: tuple[str, ...] = ()) -> Server:
+    def start(
+        self,
+        *arguments: str,
+        module: str = "tests.chaos.application",
+        descriptors: int | None = None,
+        under: tuple[str, ...] = (),
+        **variables: str,
+    ) -> Server:
         """Start a server; wait for it with ``ready()``."""
         port = free_port()
-        command = ["-m", "uvicorn", "tests.chaos.application:app", "--port", str(port), "--log-level", "warning"]
-        return self._launch([*under, sys.executable, *command, *arguments], port, descriptors)
+        command = ["-m", "uvicorn", f"{module}:app", "--port", str(port), "--log-level", "warning"]
+        return self._launch([*under, sys.executable, *command, *arguments], port, descriptors, variables)
 
-    def start_worker(self) -> Server:
+    def start_worker(self, *, module: str = "tests.chaos.application", **variables: str) -> Server:
         """Start a program that only works."""
-        command = ["-c", "from raincheck.cli import main; main()", "worker", "tests.chaos.application:rain"]
-        return self._launch([sys.executable, *command], 0, None)
+        command = ["-c", "from raincheck.cli import main; main()", "worker", f"{module}:rain"]
+        return self._launch([sys.executable, *command], 0, None, variables)
 
-    def _launch(self, command: list[str], port: int, descriptors: int | None) -> Server:
+    def _launch(self, command: list[str], port: int, descriptors: int | None, variables: dict[str, str]) -> Server:
         log = self.folder / f"server-{len(self.servers)}.log"
 
         def limit() -> None:
@@ -160,7 +167,7 @@ class Scene:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=self.environment(),
+                env={**self.environment(), **variables},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -270,6 +277,8 @@ def judge_log(operation: Operation, events: list[Event]) -> None:
     ends = [event.version for event in events if event.type is EventType.DONE]
     assert ends == [operation.version], f"{operation.id} has {len(ends)} ends"
     assert versions[-1] == operation.version
+    runs = [event.run for event in events if event.type is not EventType.DONE]
+    assert runs == sorted(runs), f"{operation.id}: a stale run wrote after its successor: {runs}"
     if operation.progress is None:
         assert versions == list(range(1, operation.version + 1)), f"{operation.id} has a hole: {versions}"
     outputs: dict[int, list[str]] = defaultdict(list)

@@ -1,12 +1,14 @@
-"""Seeded storms: clients submit all the time while processes are killed at random moments."""
+"""Seeded storms: clients submit all the time while processes are killed, ended and paused at random moments."""
 
 from __future__ import annotations
 
 import contextlib
 import random
+import signal
 import sqlite3
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 import httpx2
@@ -14,6 +16,8 @@ import httpx2
 from tests.chaos.driver import Effect, Scene, Server
 
 KINDS = ("async", "thread", "process")
+LEASE = 1.0
+BLOWS = ("kill", "kill", "kill", "term", "int", "pause")
 
 
 @dataclass(eq=False)
@@ -35,7 +39,7 @@ class Client:
         order["progress"] = self.random.random() < 0.5
         try:
             answer = httpx2.post(
-                f"{base}/{kind}", json=order, headers={"Idempotency-Key": key}, timeout=15, trust_env=False
+                f"{base}/{kind}", json=order, headers={"Idempotency-Key": key}, timeout=8, trust_env=False
             )
         except httpx2.HTTPError:
             self.dark[key] = (kind, order)
@@ -52,15 +56,19 @@ class Client:
 class Report:
     """What a storm did and found."""
 
-    kills: int
+    blows: dict[str, int]
     accepted: int
     in_the_dark: int
     reruns: int
     takeovers: tuple[float, ...]
 
 
-def storm(scene: Scene, *, seed: int, kills: int, clients: int = 3) -> Report:
-    """Kill one of two servers again and again under submits; then check every promise."""
+def storm(scene: Scene, *, seed: int, blows: int, clients: int = 3, kinds: tuple[str, ...] = BLOWS) -> Report:
+    """Strike one of two servers again and again under submits; then check every promise.
+
+    ``kill`` is SIGKILL, ``term`` and ``int`` end in order, ``pause`` is SIGSTOP past the lease, then SIGCONT.
+    """
+    scene.settings |= {"RAINCHECK_LEASE": f"{LEASE}s", "RAINCHECK_DRAIN": "0.3s"}
     chance = random.Random(seed)
     servers: list[Server] = [scene.start().ready() for _ in range(2)]
     ending = threading.Event()
@@ -77,25 +85,24 @@ def storm(scene: Scene, *, seed: int, kills: int, clients: int = 3) -> Report:
     for thread in threads:
         thread.start()
     killed: list[tuple[int, float]] = []
-    for _ in range(kills):
+    struck: Counter[str] = Counter()
+    for _ in range(blows):
         time.sleep(chance.uniform(0.1, 0.9))
         index = chance.randrange(2)
-        killed.append((servers[index].pid, servers[index].kill()))
-        servers[index] = scene.start().ready()
+        blow = chance.choice(kinds)
+        struck[blow] += 1
+        at = strike(servers[index], blow, LEASE * chance.uniform(1.5, 3.0))
+        if blow == "kill":
+            killed.append((servers[index].pid, at))
+        if blow != "pause":
+            servers[index] = scene.start().ready()
     ending.set()
     for thread in threads:
         thread.join(20)
         assert not thread.is_alive(), "a client hangs"
 
     for client in crowd:
-        for key, (kind, order) in client.dark.items():
-            ids = set()
-            for _ in range(2):  # repeated, it is the same operation
-                answer = servers[0].client.post(f"/{kind}", json=order, headers={"Idempotency-Key": key})
-                assert answer.status_code == 202, answer.text
-                ids.add(answer.json()["id"])
-            assert len(ids) == 1
-            client.accepted[key] = ids.pop()
+        settle(client, servers[0])
     ids = [operation_id for client in crowd for operation_id in client.accepted.values()]
     assert len(ids) == len(set(ids))
     scene.finished(ids, by=servers[0], patience=60)
@@ -103,12 +110,40 @@ def storm(scene: Scene, *, seed: int, kills: int, clients: int = 3) -> Report:
     assert {operation.attempt for operation, _ in found.values()} <= {1}
     assert everything_in(scene) == set(ids), "an operation exists that no client asked for"
     return Report(
-        kills=kills,
+        blows=dict(struck),
         accepted=len(ids),
         in_the_dark=sum(len(client.dark) for client in crowd),
         reruns=sum(operation.run > 1 for operation, _ in found.values()),
         takeovers=tuple(takeovers(scene, killed)),
     )
+
+
+def settle(client: Client, server: Server) -> None:
+    """Repeat what got no answer, twice: there is one operation for each key."""
+    for key, (kind, order) in client.dark.items():
+        ids = set()
+        for _ in range(2):
+            answer = server.client.post(f"/{kind}", json=order, headers={"Idempotency-Key": key})
+            assert answer.status_code == 202, answer.text
+            ids.add(answer.json()["id"])
+        assert len(ids) == 1
+        client.accepted[key] = ids.pop()
+
+
+def strike(server: Server, blow: str, pause: float) -> float:
+    """Strike once; return when, on the monotonic clock. Only a paused server lives on."""
+    at = time.monotonic()
+    match blow:
+        case "kill":
+            return server.kill()
+        case "pause":
+            server.pause()
+            time.sleep(pause)
+            server.resume()
+        case _:
+            server.process.send_signal(signal.SIGTERM if blow == "term" else signal.SIGINT)
+            server.process.wait(10)
+    return at
 
 
 def takeovers(scene: Scene, killed: list[tuple[int, float]]) -> list[float]:

@@ -48,6 +48,7 @@ def test_short_work_finishes_within_the_grace_and_long_work_is_handed_back(scene
 
 def test_a_thread_that_never_ends_does_not_hold_up_the_exit(scene: Scene) -> None:
     """Its lease stays with the process and ends with it; another process runs the operation again."""
+    scene.settings["RAINCHECK_DRAIN"] = "0.5s"
     server = scene.start().ready()
     endless = server.submit("endless")
     scene.begun(endless)

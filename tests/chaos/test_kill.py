@@ -140,3 +140,15 @@ def test_an_operation_that_kills_its_process_each_time_ends_as_worker_lost(scene
     assert operation.losses == operation.max_losses == 3
     assert sum(effect.phase == "begin" and effect.id == poison for effect in scene.effects()) == 3
     assert scene.read([sibling])[sibling][0].run == 1
+
+
+def test_what_was_started_with_its_acceptance_survives_a_kill_right_after_the_202(scene: Scene) -> None:
+    """The lease is committed with the operation, so the lock of the dead worker tells to run it again."""
+    server = scene.start().ready()
+    operations = [server.submit("async", steps=2, pause=0.2)]
+    server.kill()
+    record, _ = scene.read(operations)[operations[0]]
+    assert (record.status, record.version, record.run) == (Status.RUNNING, 2, 1)
+    again = scene.start().ready()
+    scene.finished(operations, by=again)
+    assert scene.judge(operations)[operations[0]][0].run == 2

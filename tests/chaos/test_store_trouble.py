@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import os
 import re
 import shutil
@@ -10,6 +12,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -17,13 +20,16 @@ import psutil
 import pytest
 
 from tests.chaos.driver import Scene, until
+from tests.chaos.shim import Shim
+from tests.chaos.storm import everything_in
 
 pytestmark = pytest.mark.chaos
 KINDS = ("async", "thread", "process")
 
 
-def test_a_stranger_that_locks_the_database_delays_and_loses_nothing(scene: Scene) -> None:
+def test_a_stranger_that_locks_the_database_delays_and_loses_nothing(scene: Scene, deep: bool) -> None:
     """Locked past the store's patience: 503 or a wait, no lost lease, and the server recovers by itself."""
+    locked_for = 20.0 if deep else 5.5  # the store waits for five seconds
     scene.settings["RAINCHECK_LEASE"] = "6s"
     server = scene.start().ready()
     running = [server.submit(kind, steps=2, pause=0.3) for kind in KINDS]
@@ -41,11 +47,11 @@ def test_a_stranger_that_locks_the_database_delays_and_loses_nothing(scene: Scen
         for client in clients:
             client.start()
         assert server.get(running[0])["status"] == "running"  # reading goes on
-        while time.monotonic() - locked_at < 7.0:
+        while time.monotonic() - locked_at < locked_for:
             time.sleep(0.1)
         stranger.execute("ROLLBACK")
     for client in clients:
-        client.join(15)
+        client.join(30)
     assert len(answers) == 12
     assert {answer.status_code for answer in answers} <= {202, 503}
     assert all(answer.json()["type"].endswith(":store-unavailable") for answer in answers if answer.status_code == 503)
@@ -53,20 +59,29 @@ def test_a_stranger_that_locks_the_database_delays_and_loses_nothing(scene: Scen
     accepted += [*running, server.submit("async", steps=1)]
     scene.finished(accepted, by=server)
     assert {operation.run for operation, _ in scene.judge(accepted).values()} == {1}
-    with contextlib.closing(sqlite3.connect(scene.database)) as connection:
-        stored = {row[0] for row in connection.execute("SELECT id FROM operations")}
-    assert stored == set(accepted), "a 503 was answered and the operation was stored all the same"
+    assert everything_in(scene) == set(accepted), "a 503 was answered and the operation was stored all the same"
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path):
     """Provide a file system of 24 MiB, or skip."""
+    yield from disk_of("24m", tmp_path)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path):
+    """Provide a file system of 2 MiB, or skip."""
+    yield from disk_of("2m", tmp_path)
+
+
+def disk_of(size: str, tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system in memory, or skip."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("mounting a small tmpfs takes root")
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True, text=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
@@ -111,6 +126,68 @@ def test_a_full_disk_refuses_new_work_and_lets_the_running_finish(small_disk: Pa
     accepted.append(last)
     scene.finished(accepted, by=server)
     scene.judge(accepted)
+    warnings = [line for line in server.log.read_text().splitlines() if "full" in line]
+    assert len(warnings) < 10, "a full disk floods the log, which is often on the same disk"
+
+
+def test_a_disk_too_small_to_begin_with_refuses_all_until_it_grows(tiny_disk: Path, scene: Scene) -> None:
+    """With 2 MiB there is no reserve to keep: 507 from the first submit on, and the first one after it grew is kept."""
+    scene.store_folder = tiny_disk
+    server = scene.start().ready()
+    for kind in KINDS:
+        answer = server.client.post(f"/{kind}", json={"steps": 1})
+        assert (answer.status_code, answer.json()["type"]) == (507, "urn:raincheck:problem:storage-full")
+        assert int(answer.headers["Retry-After"]) >= 1
+    assert everything_in(scene) == set()
+    subprocess.run(["mount", "-o", "remount,size=64m", str(tiny_disk)], check=True)
+    accepted = until(lambda: submitted(server), what="the recovery")
+    scene.finished([accepted], by=server)
+    scene.judge([accepted])
+
+
+def test_syncs_that_fail_lose_nothing_that_was_acknowledged(tmp_path: Path, scene: Scene, deep: bool) -> None:
+    """A fifth of all syncs fail: refused or accepted, and what was accepted is there, also after a KILL in between."""
+    shim = Shim(tmp_path)
+    scene.settings |= {**shim.variables(), "RAINCHECK_LEASE": "5s"}
+    server = scene.start().ready()
+    shim.fail_syncs(20)
+    accepted: dict[str, str] = {}
+    refused: dict[str, str] = {}
+
+    def submit(number: int, kind: str) -> bool:
+        key = f"key-{number}"
+        headers = {"Idempotency-Key": key}
+        answer = server.client.post(f"/{kind}", json={"steps": 1, "pause": 0.01}, headers=headers)
+        if answer.status_code == 202:
+            accepted[key] = answer.json()["id"]
+        else:
+            assert answer.status_code in {503, 507}, answer.text
+            refused[key] = kind
+        return key in accepted
+
+    numbers = itertools.count()
+    end = time.monotonic() + 60
+    for life in range(4 if deep else 2):
+        while shim.failed_syncs < (life + 1) * (15 if deep else 3):
+            assert time.monotonic() < end, "the server does not recover"
+            number = next(numbers)
+            submit(number, KINDS[number % 3])
+            time.sleep(0.02)  # refusals without a try take no time
+        if life % 2 == 0:
+            server.kill()
+            shim.fail_syncs(0)  # a file that cannot be synced is not opened
+            server = scene.start().ready()
+            shim.fail_syncs(20)
+    assert accepted
+    assert refused
+    shim.fail_syncs(0)
+    for key, kind in list(refused.items()):
+        until(functools.partial(submit, int(key.removeprefix("key-")), kind), what="the recovery")
+    ids = list(accepted.values())
+    assert len(ids) == len(set(ids)) == next(numbers)
+    scene.finished(ids, by=server)
+    assert {operation.attempt for operation, _ in scene.judge(ids).values()} == {1}
+    assert everything_in(scene) == set(ids), "a refused operation was stored beside its repetition"
 
 
 def test_sixty_descriptors_are_enough_to_lose_nothing(scene: Scene) -> None:

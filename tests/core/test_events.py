@@ -28,16 +28,14 @@ DONE = replace(
     status=Status.SUCCEEDED,
     version=7,
     run=1,
+    started_at=NOW + timedelta(seconds=2),
     finished_at=NOW + timedelta(seconds=7),
     progress=Progress(fraction=1.0),
     progress_version=6,
     progress_run=1,
     progress_at=NOW + timedelta(seconds=6),
 )
-ROWS = [
-    Event("op_1", version, 1, kind, NOW, "{}")
-    for version, kind in ((2, EventType.STATUS), (3, EventType.OUTPUT), (4, EventType.LOG))
-]
+ROWS = [Event("op_1", version, 1, kind, NOW, "{}") for version, kind in ((3, EventType.OUTPUT), (4, EventType.LOG))]
 
 
 def test_acceptance_is_the_first_event() -> None:
@@ -45,6 +43,19 @@ def test_acceptance_is_the_first_event() -> None:
     [event] = history(NEW, [], after=0)
     assert event == Event("op_1", 1, 0, EventType.STATUS, NOW, status_data(Status.QUEUED, attempt=0))
     assert json.loads(event.data) == {"status": "queued", "attempt": 0, "next_attempt_at": None}
+
+
+def test_the_first_start_is_the_second_event_of_what_has_run() -> None:
+    """It has no row either: only a claim leads from the queue to a run, whatever came later."""
+    second = history(replace(DONE, run=3, attempt=2), ROWS, after=1)[0]
+    data = status_data(Status.RUNNING, attempt=1)
+    assert second == Event("op_1", 2, 1, EventType.STATUS, NOW + timedelta(seconds=2), data)
+
+
+def test_what_ended_in_the_queue_was_never_started() -> None:
+    """A cancel or a deadline may be version 2."""
+    cancelled = replace(NEW, status=Status.CANCELLED, version=2, finished_at=NOW)
+    assert [event.type for event in history(cancelled, [], after=0)] == [EventType.STATUS, EventType.DONE]
 
 
 def test_rows_and_the_records_own_events_are_merged_in_order() -> None:

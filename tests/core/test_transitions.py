@@ -79,6 +79,27 @@ class TestClaim:
         assert transitions.claim(later, worker="w", lease_until=LEASE_END, now=NOW) is None
         assert transitions.claim(QUEUED, worker="w", lease_until=LEASE_END, now=NOW) is not None
 
+    @pytest.mark.parametrize("waits", [0 * SECOND, 3600 * SECOND])
+    def test_work_does_not_wait_for_a_clock_that_was_set_back(self, waits: timedelta) -> None:
+        """What was written in the future is due, also a retry: its moment means nothing to this clock any more."""
+        record = replace(QUEUED, run_at=NOW + waits)
+        assert transitions.due(record, now=NOW - timedelta(hours=2))
+        assert not transitions.due(record, now=NOW - transitions.CLOCK_TOLERANCE)  # as clocks of two machines differ
+
+    @pytest.mark.parametrize("give_back", [transitions.release, transitions.lose])
+    def test_what_is_given_back_after_the_clock_was_set_back_is_due(self, give_back) -> None:
+        """It had been due when it was claimed; its place in line is now, not in two hours."""
+        back = NOW - timedelta(hours=2)
+        assert give_back(RUNNING, run=1, now=back).operation.run_at == back
+        assert give_back(RUNNING, run=1, now=NOW + SECOND).operation.run_at == RUNNING.run_at
+
+    def test_scheduled_work_waits_for_its_moment_whatever_the_clock_does(self) -> None:
+        """The caller named a moment; only that moment counts."""
+        scheduled = replace(QUEUED, run_at=NOW, scheduled_for=NOW)
+        assert not transitions.due(scheduled, now=NOW - timedelta(hours=2))
+        retried = replace(scheduled, run_at=NOW + 60 * SECOND, updated_at=NOW + 50 * SECOND)
+        assert transitions.due(retried, now=NOW)
+
     @pytest.mark.parametrize("status", [status for status in Status if status is not Status.QUEUED])
     def test_only_a_queued_operation_is_given_out(self, status: Status) -> None:
         """Never one that a worker holds or that is done."""

@@ -13,6 +13,7 @@ ROWS = re.findall(r"(?m)^\| `(RAINCHECK_\w+)` \| (.+?) \| (.+) \|$", PAGE.read_t
 OTHERS = {
     "store": "memory:",
     "workers": "false",
+    "freeze": "false",
     "prefix": "/api",
     "queues": "slow,fast",
     "lease": "1m",

@@ -17,16 +17,16 @@ class Missing(Exception):
     """Something that the readers need is not there."""
 
 
-def installed(folder: Path) -> Path:
-    """Install the pinned packages and return the folder.
+def installed(folder: Path, *, source: Path = HERE, program: str = "node_reader.mjs") -> Path:
+    """Install the packages that are pinned beside a program, and return the folder.
 
     :raises Missing: no node, no npm, or no registry.
     """
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise Missing("node and npm are not installed")
-    for name in ("package.json", "package-lock.json", "node_reader.mjs"):
-        shutil.copy(HERE / name, folder)
+    for name in ("package.json", "package-lock.json", program):
+        shutil.copy(source / name, folder)
     install = [npm, "ci", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000"]
     try:
         run = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False, timeout=90)

@@ -20,26 +20,30 @@ TICK = 0.01
 
 
 class Server:
-    """Serves ``application.py`` from a folder, on a port of its own with each start."""
+    """Serves ``application.py`` from a folder, on a port of its own with each start.
 
-    def __init__(self, folder: Path) -> None:
+    :param home: where that application is.
+    """
+
+    def __init__(self, folder: Path, *, home: Path = HERE) -> None:
         self.folder = folder
+        self._home = home
         self.signals = folder / "signals"
         self.signals.mkdir(exist_ok=True)
         self._log = folder / "server.log"
         self.port = 0
         self.start()
 
-    def start(self) -> None:
+    def start(self, port: int | None = None) -> None:
         """Start, and return when it serves."""
-        self.port = _free_port()
+        self.port = port or _free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAINCHECK_")}
         environment |= {
             "READERS_SIGNALS": str(self.signals),
             "RAINCHECK_STORE": f"sqlite:///{self.folder / 'operations.db'}",
         }
         command = [
-            *(sys.executable, "-m", "uvicorn", "application:app", "--app-dir", str(HERE)),
+            *(sys.executable, "-m", "uvicorn", "application:app", "--app-dir", str(self._home)),
             *("--host", "127.0.0.1", "--port", str(self.port), "--no-access-log", "--log-level", "warning"),
         ]
         with self._log.open("ab") as log:

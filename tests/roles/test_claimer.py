@@ -12,7 +12,7 @@ from raincheck.core.retry import Retry
 from raincheck.ports import Kind
 from raincheck.roles import claimer as claimer_module
 from raincheck.roles.claimer import Claimer
-from raincheck.testing.conformance.specimens import SECOND, submitted
+from raincheck.testing.conformance.specimens import NOW, SECOND, an_operation, submitted
 
 pytestmark = pytest.mark.anyio
 
@@ -177,3 +177,71 @@ async def test_a_claim_in_flight_when_it_stops_is_still_begun(store, claimer, de
     await stopping
     assert [begun.id for begun in desk.begun] == [operation.id]
     assert desk.begun[0].status is Status.RUNNING
+
+
+# --- claims that a submit takes along ------------------------------------------------------------------------------
+
+
+async def test_an_offer_holds_a_slot_until_the_submit_has_ended(store, claimer, desk):
+    """Two free slots are offered twice, however many submits wait for their commit."""
+    await claimer.start()
+    first, second, third = (an_operation() for _ in range(3))
+    assert claimer.offer(first).limit == 1
+    assert claimer.offer(second) is not None
+    assert claimer.offer(third) is None
+    claimer.settle(first)
+    assert claimer.offer(third) is not None
+    for each in (second, third):
+        claimer.settle(each)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"kind": "unknown"}, {"scheduled_for": NOW + SECOND, "run_at": NOW + SECOND}],
+)
+async def test_what_cannot_start_here_now_gets_no_offer(claimer, fields):
+    """It is queued, for another process or another time."""
+    await claimer.start()
+    assert claimer.offer(an_operation(**fields)) is None
+
+
+async def test_a_claimer_that_does_not_run_offers_nothing(claimer):
+    """Before the start nobody would begin it, after the stop nobody should."""
+    assert claimer.offer(an_operation()) is None
+    await claimer.start()
+    await claimer.stop()
+    assert claimer.offer(an_operation()) is None
+
+
+async def test_what_was_leased_with_its_submit_begins_though_the_caller_went_away(store, claimer, desk):
+    """The commit may come after the request was cancelled; left alone, it would wait for the end of its lease."""
+    store.subscribe(claimer.committed)
+    await claimer.start()
+    operation = an_operation()
+    await store.submit(operation, claim=claimer.offer(operation))
+    claimer.settle(operation)
+    [begun] = desk.begun
+    assert (begun.id, begun.status, begun.run) == (operation.id, Status.RUNNING, 1)
+
+
+async def test_a_stop_waits_for_the_submits_that_took_a_claim_along(claimer):
+    """Else what they lease would be begun when the drain has ended."""
+    await claimer.start()
+    operation = an_operation()
+    assert claimer.offer(operation) is not None
+    stopping = asyncio.ensure_future(claimer.stop())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not stopping.done()
+    claimer.settle(operation)
+    await asyncio.wait_for(stopping, 5)
+
+
+async def test_nothing_is_offered_while_more_waits_than_there_was_room_for(store, claimer, desk):
+    """What waits goes first, and without an offer the store need not even look."""
+    for _ in range(3):
+        await submitted(store)
+    await claimer.start()
+    await desk.next()
+    desk.rooms["async"].free = 1
+    assert claimer.offer(an_operation()) is None

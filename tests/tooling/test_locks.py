@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = [ROOT / "requirements" / "dev.txt", ROOT / "requirements" / "demo.txt"]
+LOCKS = [ROOT / "requirements" / f"{name}.txt" for name in ("dev", "demo", "peers")]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 

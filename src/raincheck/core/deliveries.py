@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Message:
     url: str
     body: bytes
     sent_at: datetime
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
     allow: tuple[str, ...] = ("*",)
     private_networks: bool = False
 
@@ -33,7 +33,7 @@ class Attempt:
     """What one attempt found. A receiver that answered has a status; else ``failure`` says what went wrong.
 
     :param failure: a stable code: ``refused-url``, ``refused-address``, ``unresolved``, ``unreachable``, ``timeout``,
-        ``tls``, ``malformed-answer``.
+        ``tls``, ``malformed-answer``, ``misconfigured`` (a secret or a pattern), ``unexpected`` (a defect, logged).
     :param detail: one line for the operator; never shown to callers.
     :param retry_after: what the receiver asked for.
     :param excerpt: the beginning of the answer's body, for the operator only.

@@ -1,7 +1,8 @@
 """The versioned event log of one operation.
 
-The record is its own first, last and progress event: version 1 (acceptance), the newest progress, and the
-terminal change are read from the operation's row, so that accepting and finishing write one row each.
+The record is its own first, last and progress event: version 1 (acceptance), version 2 of an operation that has run
+(its first start: a claim is the only way from the queue to a run), the newest progress, and the terminal change are
+read from the operation's row, so that accepting, starting and finishing write one row each.
 Only what the row cannot hold is an event row: later status changes, output and log lines.
 """
 
@@ -17,6 +18,9 @@ from raincheck.core.operation import Operation, Progress, Status
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+
+FIRST_START = 2
 
 
 class EventType(StrEnum):
@@ -102,6 +106,17 @@ def history(operation: Operation, rows: Iterable[Event], *, after: int) -> list[
                 EventType.STATUS,
                 operation.created_at,
                 status_data(Status.QUEUED, attempt=0),
+            ),
+        )
+    if after < FIRST_START <= operation.version and operation.run > 0:
+        found.append(
+            Event(
+                operation.id,
+                FIRST_START,
+                1,
+                EventType.STATUS,
+                operation.started_at or operation.updated_at,
+                status_data(Status.RUNNING, attempt=1),
             ),
         )
     if operation.progress is not None and operation.progress_version > after:

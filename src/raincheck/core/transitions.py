@@ -9,6 +9,7 @@ A write of a run names its run number; a run that no longer holds the operation 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from raincheck.core.errors import LeaseLost, OperationFinished, OperationNotFinished, OperationSucceeded
@@ -38,6 +39,7 @@ OUTPUT_TOO_LARGE = Problem(
     status=500,
     detail="An operation may emit 1,000,000 events or 256 MiB. Return large data as a file result instead.",
 )
+CLOCK_TOLERANCE = timedelta(seconds=10)  # more than the clocks of well-kept machines differ
 MAX_OUTPUT_EVENTS = 1_000_000
 MAX_OUTPUT_BYTES = 256 << 20
 
@@ -66,11 +68,24 @@ class OutputTooLarge(Exception):
 # --- a worker takes and keeps the operation -----------------------------------------------------------------
 
 
+def due(operation: Operation, *, now: datetime) -> bool:
+    """Tell whether a queued operation may run now.
+
+    A record that was written in the future tells that the clock has been set back. Then its ``run_at`` means nothing,
+    and work would stand still until the clock has caught up; only what the caller scheduled goes on waiting.
+    """
+    if operation.run_at <= now:
+        return True
+    if operation.scheduled_for is not None and operation.scheduled_for > now:
+        return False
+    return operation.updated_at > now + CLOCK_TOLERANCE
+
+
 def claim(operation: Operation, *, worker: str, lease_until: datetime, now: datetime) -> Change | None:
     """Give the operation to a worker as its next run; None unless it is queued and due."""
-    if operation.status is not Status.QUEUED or operation.run_at > now:
+    if operation.status is not Status.QUEUED or not due(operation, now=now):
         return None
-    return _status_change(
+    change = _status_change(
         operation,
         now=now,
         status=Status.RUNNING,
@@ -80,6 +95,22 @@ def claim(operation: Operation, *, worker: str, lease_until: datetime, now: date
         lease_until=lease_until,
         started_at=operation.started_at or now,
     )
+    # The first start is read from the record (see core.events), so that it takes no row of its own.
+    return Change(change.operation, change.follows) if operation.version == 1 else change
+
+
+def accept(operation: Operation) -> Change:
+    """Keep a new operation as queued."""
+    return Change(operation, 0)
+
+
+def accept_and_claim(operation: Operation, *, worker: str, lease_until: datetime, now: datetime) -> Change:
+    """Keep a new operation and give it to a worker at once: versions 1 and 2 in one change.
+
+    What is not due yet is kept as queued.
+    """
+    claimed = claim(operation, worker=worker, lease_until=lease_until, now=now)
+    return accept(operation) if claimed is None else Change(claimed.operation, 0, claimed.events)
 
 
 def renewable(operation: Operation, *, run: int) -> bool:
@@ -160,9 +191,12 @@ def retry_later(operation: Operation, *, run: int, at: datetime, now: datetime) 
 
 
 def release(operation: Operation, *, run: int, now: datetime) -> Change:
-    """Hand the lease back because the worker drains; the attempt is not counted, and its place in line is kept."""
+    """Hand the lease back because the worker drains; the attempt is not counted, and its place in line is kept.
+
+    What was claimed had been due, so it is due again at once, also if the clock was set back meanwhile.
+    """
     _refuse_other_run(operation, run)
-    return _give_back(operation, at=operation.run_at, now=now)
+    return _give_back(operation, at=min(operation.run_at, now), now=now)
 
 
 # --- the reaper decides ---------------------------------------------------------------------------------------
@@ -179,7 +213,7 @@ def lose(operation: Operation, *, run: int, now: datetime) -> Change:
     losses = operation.losses + 1
     if losses >= operation.max_losses:
         return _finish(operation, Status.FAILED, now=now, error=WORKER_LOST, losses=losses)
-    return _give_back(operation, at=operation.run_at, now=now, losses=losses)
+    return _give_back(operation, at=min(operation.run_at, now), now=now, losses=losses)
 
 
 def expire_lease(operation: Operation, *, run: int, now: datetime) -> Change | None:

@@ -1,15 +1,17 @@
-"""Leases queued work from the store whenever there is room for it."""
+"""Leases work as far as there is room: what is queued, and at once what this process accepts while nothing waits."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
 from raincheck.core.operation import Operation, Status
 from raincheck.ports import Claim
+from raincheck.roles.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +28,7 @@ _LARGEST_CLAIM = 200
 class Claimer:
     """Claims for each executor as many operations as it has free slots.
 
+    A submit may take a claim along (``offer``): then accepting and starting are one transaction.
     It looks when this process queued something, when a slot came free while more was waiting, when another
     process wrote something, when a retry falls due, and once a second behind all that.
 
@@ -53,11 +56,16 @@ class Claimer:
         self._clock = clock
         self._begin = begin
         self._kinds_of: dict[str, tuple[str, ...]] = {}
-        for kind in kinds.values():
-            self._kinds_of[kind.executor] = (*self._kinds_of.get(kind.executor, ()), kind.name)
+        self._executor_of = {kind.name: kind.executor for kind in kinds.values()}
+        for name, executor in self._executor_of.items():
+            self._kinds_of[executor] = (*self._kinds_of.get(executor, ()), name)
+        self._promised: Counter[str] = Counter()
+        self._nothing_promised = asyncio.Event()
+        self._nothing_promised.set()
         self._look = asyncio.Event()
         self._certain = False
         self._more: dict[str, bool] = dict.fromkeys(self._kinds_of, False)
+        self._trouble = Trouble(logger, "nothing could be claimed")
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -67,18 +75,58 @@ class Claimer:
         self._task = asyncio.create_task(self._work(), name="raincheck-claimer")
 
     async def stop(self) -> None:
-        """Claim nothing more; a claim in flight is still begun."""
+        """Claim nothing more; a claim in flight is still begun, also one that a submit took along."""
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
+        task, self._task = self._task, None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._nothing_promised.wait()
+
+    # --- with a submit --------------------------------------------------------------------------------------------
+
+    def offer(self, operation: Operation) -> Claim | None:
+        """Promise a free slot to an operation that is about to be submitted, until ``settle``; None without one."""
+        executor = self._executor_of.get(operation.kind)
+        if executor is None or self._task is None or self._more[executor] or operation.scheduled_for is not None:
+            return None
+        if self._queues is not None and operation.queue not in self._queues:
+            return None
+        if self._free(executor) <= 0:
+            return None
+        self._promised[executor] += 1
+        self._nothing_promised.clear()
+        now = operation.created_at
+        return Claim(
+            worker=self._worker,
+            kinds=self._kinds_of[executor],
+            queues=self._queues,
+            limit=1,
+            lease_until=now + self._lease,
+            now=now,
+        )
+
+    def settle(self, operation: Operation) -> None:
+        """Take a promise back: the submit has ended, and if it was leased, ``committed`` has begun its run."""
+        self._promised[self._executor_of[operation.kind]] -= 1
+        if not any(self._promised.values()):
+            self._nothing_promised.set()
+
+    def _free(self, executor: str) -> int:
+        return self._room(executor) - self._promised[executor]
+
+    # --- looking for queued work ----------------------------------------------------------------------------------
 
     def committed(self, changes: Sequence[Change]) -> None:
-        """Look for what this process has queued."""
+        """Begin what was leased with its submit; look for what this process has queued.
+
+        Here and not where the submit waits: that may have been cancelled, and the lease is ours all the same.
+        """
         for change in changes:
             operation = change.operation
-            if operation.status is Status.QUEUED:
+            if change.follows == 0 and operation.status is Status.RUNNING and operation.worker == self._worker:
+                self._begin(operation)
+            elif operation.status is Status.QUEUED:
                 wait = (operation.run_at - self._clock()).total_seconds()
                 if wait <= 0:
                     self._look_now()
@@ -107,11 +155,13 @@ class Claimer:
             try:
                 await self.run_once()
             except (StoreUnavailable, StorageFull) as error:
-                logger.warning("nothing could be claimed: %s", error)
+                self._trouble.met(error)
                 await asyncio.sleep(_POLL)
             except Exception:
                 logger.exception("nothing could be claimed; trying again")  # the last line of defence: never stop
                 await asyncio.sleep(_POLL)
+            else:
+                self._trouble.over()
 
     async def run_once(self) -> None:
         """Claim for every executor that has room. A look on suspicion reads before it takes the write lock."""
@@ -122,7 +172,7 @@ class Claimer:
             await self._claim(name)
 
     async def _claim(self, name: str) -> None:
-        limit = min(self._room(name), _LARGEST_CLAIM)
+        limit = min(self._free(name), _LARGEST_CLAIM)
         if limit <= 0:
             self._more[name] = True
             return
@@ -145,5 +195,5 @@ class Claimer:
         self._more[name] = len(claimed) == limit
         for operation in claimed:
             self._begin(operation)
-        if self._more[name] and self._room(name) > 0:
+        if self._more[name] and self._free(name) > 0:
             self._look_now()

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
+from raincheck.roles.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ class Heartbeat:
         self._clock = clock
         self._held = held
         self._renewed = renewed
+        self._trouble = Trouble(logger, "leases could not be renewed")
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,12 +72,13 @@ class Heartbeat:
                 try:
                     renewal = runner.run(self.run_once())
                 except (StoreUnavailable, StorageFull) as error:
-                    logger.warning("leases could not be renewed, trying again soon: %s", error)
+                    self._trouble.met(error)
                     pause = interval / 10
                 except Exception:
                     logger.exception("leases could not be renewed, trying again soon")
                     pause = interval / 10
                 else:
+                    self._trouble.over()
                     pause = interval
                     if renewal is not None and not self._loop.is_closed():  # type: ignore[union-attr]
                         self._loop.call_soon_threadsafe(self._renewed, renewal)  # type: ignore[union-attr]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from raincheck.core import transitions
 from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
+from raincheck.roles.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,7 @@ class Reaper:
         self._last: tuple[datetime, float] | None = None
         self._judge_leases_from = 0.0
         self._tidied = False
+        self._trouble = Trouble(logger, "expired work could not be looked for")
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -65,9 +67,11 @@ class Reaper:
                 await self.run_once()
             except (StoreUnavailable, StorageFull) as error:
                 self._spare_leases()
-                logger.warning("expired work could not be looked for: %s", error)
+                self._trouble.met(error)
             except Exception:
                 logger.exception("expired work could not be looked for; trying again")
+            else:
+                self._trouble.over()
             await asyncio.sleep(_INTERVAL)
 
     async def run_once(self) -> None:

@@ -25,7 +25,8 @@ from raincheck.ports import Accepted, KeyConflict, Replayed, Tombstone
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore
+    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore, Submitted
+    from raincheck.roles.claimer import Claimer
     from raincheck.roles.durations import Durations
     from raincheck.roles.tail import Tail, Watcher
 
@@ -51,6 +52,8 @@ class Submission:
 
 class Service:
     """Serves callers. An ``owner`` of None is the operator, who may see everything.
+
+    ``claimer`` is set while this process runs work: then what is accepted may start in the same transaction.
 
     :param max_queued: how many operations may wait; the count is at most 0.1 s old when it refuses.
     """
@@ -78,6 +81,7 @@ class Service:
         self._queued_at_most = 0
         self._counted_at = -1.0
         self.draining = False
+        self.claimer: Claimer | None = None
 
     def new_id(self) -> str:
         """Return a fresh operation id, so that files can be stored under it before the submit."""
@@ -93,10 +97,10 @@ class Service:
         :raises OperationDeleted: the key's operation was deleted.
         """
         await self.check_room()
-        submitted = await self._store.submit(self._operation(submission))
+        submitted = await self._store_operation(self._operation(submission))
         match submitted:
-            case Accepted():
-                self._queued_at_most += 1
+            case Accepted(begun=begun):
+                self._queued_at_most += begun is None
                 return submitted
             case Replayed():
                 return submitted
@@ -108,6 +112,15 @@ class Service:
                 raise IdempotencyKeyReused(detail, operation_id=operation.id)
             case Tombstone():
                 raise _gone(submitted)
+
+    async def _store_operation(self, operation: Operation) -> Submitted:
+        claim = None if self.claimer is None else self.claimer.offer(operation)
+        if self.claimer is None or claim is None:
+            return await self._store.submit(operation)
+        try:
+            return await self._store.submit(operation, claim=claim)
+        finally:
+            self.claimer.settle(operation)
 
     def _operation(self, submission: Submission) -> Operation:
         kind = submission.kind

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from raincheck.core import transitions
 from raincheck.core.events import Event, history
 from raincheck.core.operation import Operation, Status
-from raincheck.core.transitions import Change
 from raincheck.ports import (
     Accepted,
     Claim,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from raincheck.core.transitions import Change
     from raincheck.ports import Ticket
 
 logger = logging.getLogger("raincheck.store")
@@ -70,17 +70,18 @@ class MemoryStore:
 
     # --- changing -------------------------------------------------------------------------------------------
 
-    async def submit(self, operation: Operation) -> Submitted:
-        """Keep a new operation, unless its idempotency key already belongs to one."""
+    async def submit(self, operation: Operation, *, claim: Claim | None = None) -> Submitted:
+        """Keep a new operation, leased if it may start at once, unless its idempotency key already belongs to one."""
         with self._lock:
             earlier = self._earlier_submit(operation)
             if earlier is not None:
                 return earlier
             if operation.idempotency_key is not None:
                 self._keys[operation.owner, operation.kind, operation.idempotency_key] = operation.id
-            self._write(Change(operation, 0))
+            change = self._accepted(operation, claim)
+            self._write(change)
         self._publish()
-        return Accepted(operation)
+        return Accepted(operation, None if change.operation is operation else change.operation)
 
     async def claim(self, claim: Claim) -> list[Operation]:
         """Give a worker the operations that go first."""
@@ -258,6 +259,15 @@ class MemoryStore:
         if earlier.fingerprint == operation.fingerprint:
             return Replayed(earlier)
         return KeyConflict(earlier)
+
+    def _accepted(self, operation: Operation, claim: Claim | None) -> Change:
+        if claim is None:
+            return transitions.accept(operation)
+        if any(_wanted(each, claim) and transitions.due(each, now=claim.now) for each in self._queued()):
+            return transitions.accept(operation)
+        return transitions.accept_and_claim(
+            operation, worker=claim.worker, lease_until=claim.lease_until, now=claim.now
+        )
 
     def _stone(self, operation_id: str) -> Tombstone | None:
         grave = self._graves.get(operation_id)

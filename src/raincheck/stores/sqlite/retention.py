@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from raincheck.core.operation import Operation
     from raincheck.core.transitions import Change
+    from raincheck.stores.sqlite.page import Page
 
 _TOMBSTONE_AGE = timedelta(days=7)
 _GET = f"SELECT {LIGHT_COLUMNS} FROM operations WHERE id = ?"  # noqa: S608 - constant columns
@@ -25,22 +26,24 @@ _BURY = (
 
 
 def delete(
-    connection: sqlite3.Connection,
+    page: Page,
     operation_id: str,
     check: Callable[[Operation], None],
     now: datetime,
 ) -> tuple[None, Sequence[Change]]:
     """Bury one operation that passes the check."""
-    row = connection.execute(_GET, (operation_id,)).fetchone()
+    row = page.connection.execute(_GET, (operation_id,)).fetchone()
     if row is None:
         raise KeyError(operation_id)
     check(operation_from(row))
-    _bury(connection, operation_id, "deleted", now)
+    _bury(page.connection, operation_id, "deleted", now)
+    page.forget([operation_id])
     return None, ()
 
 
-def prune(connection: sqlite3.Connection, now: datetime, limit: int) -> tuple[list[str], Sequence[Change]]:
+def prune(page: Page, now: datetime, limit: int) -> tuple[list[str], Sequence[Change]]:
     """Bury what has expired and forget old tombstones."""
+    connection = page.connection
     moment = milliseconds(now)
     expired = connection.execute(
         "SELECT id FROM operations WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?",

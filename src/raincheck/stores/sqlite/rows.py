@@ -12,6 +12,7 @@ from raincheck.core.moments import milliseconds, moment_at
 from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 _LIGHT = (
@@ -23,13 +24,16 @@ _LIGHT = (
 # What a transition needs: the input and the result's bytes stay where they are.
 LIGHT_COLUMNS = f"{_LIGHT}, NULL, '{{}}'"
 FULL_COLUMNS = f"{_LIGHT}, result_body, input"
+# What a run needs; it has no result yet.
+QUEUED_COLUMNS = f"{_LIGHT}, NULL, input"
+_MILLISECOND = timedelta(milliseconds=1)
 _NO_METADATA: dict[str, str] = {}
 _STATUSES = {status.value: status for status in Status}
 _TYPES = {kind.value: kind for kind in EventType}
 
 
-def operation_from(row: tuple[Any, ...]) -> Operation:
-    """Return the operation of a row selected with LIGHT_COLUMNS or FULL_COLUMNS."""
+def operation_from(row: Sequence[Any]) -> Operation:
+    """Return the operation of a row selected with one of the lists of columns above."""
     return Operation(
         id=row[0],
         kind=row[1],
@@ -78,15 +82,23 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
         operation.id,
         operation.kind,
         operation.owner,
+        operation.status.value,
+        operation.version,
+        operation.run,
+        operation.attempt,
         operation.max_attempts,
         operation.max_losses,
         operation.queue,
         operation.priority,
         milliseconds(operation.created_at),
+        milliseconds(operation.updated_at),
         milliseconds(operation.run_at),
         _milliseconds(operation.scheduled_for),
+        _milliseconds(operation.started_at),
         _milliseconds(operation.deadline_at),
-        operation.retention // timedelta(milliseconds=1),
+        operation.retention // _MILLISECOND,
+        operation.worker,
+        _milliseconds(operation.lease_until),
         json.dumps(operation.metadata) if operation.metadata else "{}",
         operation.rerun_of,
         operation.idempotency_key,
@@ -96,9 +108,10 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
 
 
 def update_values(operation: Operation) -> tuple[Any, ...]:
-    """Return what ``update_operation.sql`` takes."""
+    """Return what ``update_operations.sql`` takes. An exception's text may hold half a surrogate pair."""
     result = operation.result
     return (
+        operation.id,
         operation.status.value,
         operation.version,
         operation.run,
@@ -119,10 +132,9 @@ def update_values(operation: Operation) -> tuple[Any, ...]:
         operation.output_events,
         operation.output_bytes,
         None if operation.error is None else json.dumps(asdict(operation.error)),
-        operation.traceback,
+        None if operation.traceback is None else operation.traceback.encode("utf-8", "replace").decode(),
         None if result is None else _result_text(result),
         None if result is None else result.body,
-        operation.id,
     )
 
 

@@ -6,27 +6,21 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic_core import PydanticSerializationError, to_json
-
 from raincheck.core import transitions
 from raincheck.core.errors import StorageFull, StoreError, StoreUnavailable
 from raincheck.core.moments import milliseconds
-from raincheck.core.transitions import Change
-from raincheck.ports import Accepted, KeyConflict, Lease, Overdue, Renewal, Replayed, Submitted, Tombstone
+from raincheck.core.operation import Status
+from raincheck.ports import Lease, Overdue, Renewal, Submitted, Tombstone
 from raincheck.stores.sqlite import reading, retention, tickets
+from raincheck.stores.sqlite.ledger import claim_parameters
 from raincheck.stores.sqlite.opening import connect, migrate, prepare_file, refusing_unusable
+from raincheck.stores.sqlite.page import json_rows
 from raincheck.stores.sqlite.queries import statement
 from raincheck.stores.sqlite.reader import Readers
 from raincheck.stores.sqlite.reserve import Reserve
-from raincheck.stores.sqlite.rows import (
-    FULL_COLUMNS,
-    LIGHT_COLUMNS,
-    event_values,
-    insert_values,
-    operation_from,
-    update_values,
-)
-from raincheck.stores.sqlite.writer import Inserts, Unit, Writer
+from raincheck.stores.sqlite.rows import QUEUED_COLUMNS, operation_from
+from raincheck.stores.sqlite.units import Alter, Submit, Unit, Work
+from raincheck.stores.sqlite.writer import Writer
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,18 +30,15 @@ if TYPE_CHECKING:
 
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
+    from raincheck.core.transitions import Change
     from raincheck.ports import Claim, ListQuery, Ticket
+    from raincheck.stores.sqlite.page import Page
 
 T = TypeVar("T")
 
-_INSERT = statement("insert_operations")
-_UPDATE = statement("update_operation")
-_CLAIMABLE = statement("claimable").replace("{columns}", FULL_COLUMNS)
+_CLAIMABLE = statement("claimable").replace("{columns}", QUEUED_COLUMNS)
 _RENEW = statement("renew_leases")
-_SELECT_LIGHT = f"SELECT {LIGHT_COLUMNS} FROM operations WHERE id = ?"  # noqa: S608 - constant columns
-_INSERT_EVENT = "INSERT INTO events (operation, version, run, type, time, data) VALUES (?, ?, ?, ?, ?, ?)"
-_BY_KEY = f"SELECT {FULL_COLUMNS} FROM operations WHERE owner = ? AND kind = ? AND idempotency_key = ?"  # noqa: S608
-_TOMBSTONE_BY_KEY = "SELECT id, owner, reason FROM tombstones WHERE owner = ? AND kind = ? AND idempotency_key = ?"
+_RENEWED = statement("renewed")
 
 
 class SqliteStore:
@@ -76,7 +67,6 @@ class SqliteStore:
         self._readers = Readers(self.path)
         self._writer = Writer(
             connection=self._connection,
-            insert=_INSERT,
             committed=self._publish,
             foreign=self._notice_foreign,
         )
@@ -134,17 +124,11 @@ class SqliteStore:
 
     # --- writing ----------------------------------------------------------------------------------------------
 
-    async def submit(self, operation: Operation) -> Submitted:
-        """Make a new operation durable, or find the one that its idempotency key belongs to."""
+    async def submit(self, operation: Operation, *, claim: Claim | None = None) -> Submitted:
+        """Make a new operation durable, leased if it may start at once; or find the one its key belongs to."""
         if not self._reserve.held:
             await self._take_reserve()
-        row = row_text(operation)
-        if operation.idempotency_key is None:
-            accepted = Accepted(operation)
-            changes = (Change(operation, 0),)
-            await self._write(Inserts(lambda _: (accepted, changes), row=row))
-            return accepted
-        found: Submitted = await self._write(Unit(lambda connection: _submit_keyed(connection, operation, row)))
+        found: Submitted = await self._write(Submit(operation=operation, claim=claim))
         return found
 
     async def _take_reserve(self) -> None:
@@ -159,12 +143,12 @@ class SqliteStore:
 
     async def claim(self, claim: Claim) -> list[Operation]:
         """Lease queued operations to a worker."""
-        claimed: list[Operation] = await self._write(Unit(lambda connection: _claim(connection, claim)))
+        claimed: list[Operation] = await self._write(Work(apply=lambda page: _claim(page, claim)))
         return claimed
 
     async def renew(self, leases: Sequence[Lease], *, lease_until: datetime) -> Renewal:
         """Extend leases; from another thread's loop it does not wait for the owning loop."""
-        unit = Unit(lambda connection: (_renew(connection, leases, lease_until), ()))
+        unit = Work(apply=lambda page: (_renew(page, leases, lease_until), ()))
         if asyncio.get_running_loop() is self._loop:
             renewal: Renewal = await self._write(unit)
             return renewal
@@ -172,32 +156,32 @@ class SqliteStore:
 
     async def change(self, operation_id: str, transition: Callable[[Operation], Change | None]) -> Operation:
         """Apply a transition to the record as it is now."""
-        changed: Operation = await self._write(Unit(lambda connection: _change(connection, operation_id, transition)))
+        changed: Operation = await self._write(Alter(operation_id=operation_id, transition=transition))
         return changed
 
     async def delete(self, operation_id: str, *, check: Callable[[Operation], None], now: datetime) -> None:
         """Replace a record by a tombstone."""
-        await self._write(Unit(lambda connection: retention.delete(connection, operation_id, check, now)))
+        await self._write(Work(apply=lambda page: retention.delete(page, operation_id, check, now)))
 
     async def prune(self, now: datetime, *, limit: int = 500) -> list[str]:
         """Replace expired operations by tombstones and forget old tombstones."""
-        gone: list[str] = await self._write(Unit(lambda connection: retention.prune(connection, now, limit)))
+        gone: list[str] = await self._write(Work(apply=lambda page: retention.prune(page, now, limit)))
         return gone
 
     async def issue(self, ticket: Ticket, *, now: datetime) -> None:
         """Keep a ticket."""
-        await self._write(Unit(lambda connection: tickets.issue(connection, ticket, now)))
+        await self._write(Work(apply=lambda page: tickets.issue(page.connection, ticket, now)))
 
     async def use(self, digest: str, *, resuming: bool, now: datetime, until: datetime) -> tuple[str, str] | None:
         """Use a ticket; return its operation and owner."""
         found: tuple[str, str] | None = await self._write(
-            Unit(lambda connection: tickets.use(connection, digest, resuming=resuming, now=now, until=until)),
+            Work(apply=lambda page: tickets.use(page.connection, digest, resuming=resuming, now=now, until=until)),
         )
         return found
 
     async def end_use(self, digest: str, *, given: datetime, until: datetime) -> None:
         """Set the end of a ticket that nobody has used since."""
-        await self._write(Unit(lambda connection: tickets.end_use(connection, digest, given=given, until=until)))
+        await self._write(Work(apply=lambda page: tickets.end_use(page.connection, digest, given=given, until=until)))
 
     async def _write(self, unit: Unit) -> Any:
         try:
@@ -262,89 +246,25 @@ def side_folder(path: Path) -> Path:
     return path.with_name(path.name + ".d")
 
 
-def row_text(operation: Operation) -> str:
-    """Return the row of a new operation as JSON text."""
-    values = insert_values(operation)
-    try:
-        return to_json(values).decode()
-    except (PydanticSerializationError, UnicodeError):  # half a surrogate pair, which only the slow encoder escapes
-        return json.dumps(values)
-
-
-def _submit_keyed(
-    connection: sqlite3.Connection,
-    operation: Operation,
-    row: str,
-) -> tuple[Submitted, Sequence[Change]]:
-    key = (operation.owner, operation.kind, operation.idempotency_key)
-    buried = connection.execute(_TOMBSTONE_BY_KEY, key).fetchone()
-    if buried is not None:
-        return Tombstone(*buried), ()
-    if connection.execute(_INSERT, (f"[{row}]",)).rowcount == 1:
-        return Accepted(operation), (Change(operation, 0),)
-    existing = operation_from(connection.execute(_BY_KEY, key).fetchone())
-    if existing.fingerprint == operation.fingerprint:
-        return Replayed(existing), ()
-    return KeyConflict(existing), ()
-
-
-def _claim(connection: sqlite3.Connection, claim: Claim) -> tuple[list[Operation], Sequence[Change]]:
-    rows = connection.execute(
-        _CLAIMABLE,
-        {
-            "now": milliseconds(claim.now),
-            "kinds": json.dumps(claim.kinds),
-            "queues": None if claim.queues is None else json.dumps(claim.queues),
-            "limit": claim.limit,
-        },
-    ).fetchall()
+def _claim(page: Page, claim: Claim) -> tuple[list[Operation], Sequence[Change]]:
     changes = []
-    for row in rows:
+    for row in json_rows(page.connection, _CLAIMABLE, claim_parameters(claim)):
         operation = operation_from(row)
         change = transitions.claim(operation, worker=claim.worker, lease_until=claim.lease_until, now=claim.now)
         if change is not None:
+            page.put(change)
             changes.append(change)
-    _write_changes(connection, changes)
     return [change.operation for change in changes], changes
 
 
-def _renew(connection: sqlite3.Connection, leases: Sequence[Lease], lease_until: datetime) -> Renewal:
-    until = milliseconds(lease_until)
-    lost, cancelling = set(), set()
-    for lease in leases:
-        if connection.execute(_RENEW, (until, lease.id, lease.run)).rowcount == 0:
-            lost.add(lease)
-    marks = json.dumps([lease.id for lease in leases])
-    asked = connection.execute(
-        "SELECT id, run FROM operations WHERE status = 'cancelling' AND id IN (SELECT value FROM json_each(?))",
-        (marks,),
-    )
-    held = set(leases)
-    for row in asked:
-        lease = Lease(*row)
-        if lease in held:
+def _renew(page: Page, leases: Sequence[Lease], lease_until: datetime) -> Renewal:
+    pairs = json.dumps([(lease.id, lease.run) for lease in leases])
+    page.connection.execute(_RENEW, (milliseconds(lease_until), pairs))
+    page.forget([lease.id for lease in leases])
+    held, cancelling = set(), set()
+    for operation_id, run, status in json_rows(page.connection, _RENEWED, (pairs,)):
+        lease = Lease(operation_id, run)
+        held.add(lease)
+        if status == Status.CANCELLING.value:
             cancelling.add(lease)
-    return Renewal(frozenset(lost), frozenset(cancelling))
-
-
-def _change(
-    connection: sqlite3.Connection,
-    operation_id: str,
-    transition: Callable[[Operation], Change | None],
-) -> tuple[Operation, Sequence[Change]]:
-    row = connection.execute(_SELECT_LIGHT, (operation_id,)).fetchone()
-    if row is None:
-        raise KeyError(operation_id)
-    operation = operation_from(row)
-    change = transition(operation)
-    if change is None or change.empty:
-        return operation, ()
-    _write_changes(connection, (change,))
-    return change.operation, (change,)
-
-
-def _write_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
-    connection.executemany(_UPDATE, [update_values(change.operation) for change in changes])
-    events = [event_values(event) for change in changes for event in change.events]
-    if events:
-        connection.executemany(_INSERT_EVENT, events)
+    return Renewal(frozenset(leases) - held, frozenset(cancelling))

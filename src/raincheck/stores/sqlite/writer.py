@@ -14,52 +14,25 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future as ThreadFuture
-from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from raincheck.core.errors import RaincheckError, StorageFull, StoreUnavailable
-from raincheck.core.transitions import OutputTooLarge
+from raincheck.core.errors import StorageFull, StoreUnavailable
+from raincheck.stores.sqlite.ledger import Ledger
+from raincheck.stores.sqlite.many_rows import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from raincheck.core.transitions import Change
+    from raincheck.stores.sqlite.units import Unit
 
 logger = logging.getLogger("raincheck.store")
-_LARGEST_BATCH = 1000
+_TURN = attrgetter("turn")
 _NAP = 0.0003
 _PATIENCE = 5.0
 _FOREIGN_POLL = 0.01
 _FULL_CODES = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_FSYNC"})
-
-
-@dataclass(slots=True, eq=False)
-class Unit:
-    """One piece of work: ``apply`` writes with the connection and returns its result and changes.
-
-    It may run twice (a failed batch is run again one by one), so it changes nothing but the database.
-    """
-
-    apply: Callable[[sqlite3.Connection], tuple[Any, Sequence[Change]]]
-    future: asyncio.Future[Any] | ThreadFuture[Any] | None = None
-    result: Any = None
-    changes: Sequence[Change] = ()
-    error: BaseException | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Inserts(Unit):
-    """Submits without a key: all of a batch go in with one statement."""
-
-    row: str = ""
-
-
-@dataclass(slots=True)
-class Batch:
-    """Units that share a transaction."""
-
-    units: list[Unit]
-    inserts: list[Inserts] = field(default_factory=list)
 
 
 class Writer:
@@ -69,18 +42,17 @@ class Writer:
         self,
         *,
         connection: sqlite3.Connection,
-        insert: str,
         committed: Callable[[Sequence[Change]], None],
         foreign: Callable[[], None],
     ) -> None:
         self._connection = connection
-        self._insert = insert
+        self._ledger = Ledger(connection)
         self._committed = committed
         self._foreign = foreign
         self._waiting: deque[Unit] = deque()
         self._in_flight = False
         self._flush_scheduled = False
-        self._inbox: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Unit] | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="raincheck-writer", daemon=True)
         self._idle: asyncio.Event | None = None
@@ -117,7 +89,7 @@ class Writer:
         """Hand over a unit of its own from any thread, past what waits on the loop."""
         future: ThreadFuture[Any] = ThreadFuture()
         unit.future = future
-        self._inbox.put(Batch([unit]))
+        self._inbox.put([unit])
         return future
 
     # --- on the loop ------------------------------------------------------------------------------------------
@@ -129,25 +101,22 @@ class Writer:
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        batch = Batch([])
-        while self._waiting and len(batch.units) + len(batch.inserts) < _LARGEST_BATCH:
+        batch: list[Unit] = []
+        while self._waiting and len(batch) < LARGEST:
             unit = self._waiting.popleft()
-            if unit.future is None or unit.future.done():  # withdrawn by its caller
-                continue
-            if isinstance(unit, Inserts):
-                batch.inserts.append(unit)
-            else:
-                batch.units.append(unit)
-        if batch.units or batch.inserts:
+            if unit.future is not None and not unit.future.done():  # else withdrawn by its caller
+                batch.append(unit)
+        if batch:
+            batch.sort(key=_TURN)
             self._in_flight = True
             self._inbox.put(batch)
         else:
             self._idle.set()  # type: ignore[union-attr]
 
-    def _done(self, batch: Batch) -> None:
+    def _done(self, batch: list[Unit]) -> None:
         self._in_flight = False
         changes: list[Change] = []
-        for unit in (*batch.inserts, *batch.units):
+        for unit in batch:
             if unit.error is None:
                 changes.extend(unit.changes)
             _resolve(unit)
@@ -166,10 +135,10 @@ class Writer:
             try:
                 batch = self._inbox.get(timeout=_FOREIGN_POLL)
             except queue.Empty:
-                batch = Batch([])
+                batch = []
             if batch is None:
                 return
-            if batch.units or batch.inserts:
+            if batch:
                 self._run(batch)
                 self._deliver(batch)
             seen = self._data_version()
@@ -177,9 +146,9 @@ class Writer:
                 data_version = seen
                 self._call_loop(self._foreign)
 
-    def _deliver(self, batch: Batch) -> None:
-        if len(batch.units) == 1 and isinstance(batch.units[0].future, ThreadFuture):
-            _resolve(batch.units[0])
+    def _deliver(self, batch: list[Unit]) -> None:
+        if isinstance(batch[0].future, ThreadFuture):
+            _resolve(batch[0])
             return
         self._call_loop(self._done, batch)
 
@@ -194,57 +163,31 @@ class Writer:
             logger.debug("data_version could not be read; foreign commits are seen at the next poll", exc_info=True)
             return -1
 
-    def _run(self, batch: Batch) -> None:
+    def _run(self, batch: list[Unit]) -> None:
         """Commit the batch; if it fails as a whole, its units one by one, so that one cannot harm the others."""
-        everything: list[Unit] = [*batch.inserts, *batch.units]
         try:
-            self._transaction(batch)
+            self._patiently(batch)
         except BaseException as error:  # noqa: BLE001 - a bug in a unit must reach its caller, not end the writer
-            if len(everything) == 1 or _is_busy(error):  # waited for already; one by one they would wait again
-                for unit in everything:
+            for unit in batch:
+                unit.forget_outcome()
+            if len(batch) == 1 or _is_busy(error):  # waited for already; one by one they would wait again
+                for unit in batch:
                     unit.error = _translate(error) if isinstance(error, sqlite3.Error) else error
-                    unit.result, unit.changes = None, ()
                 return
-            for unit in everything:
-                unit.error, unit.result, unit.changes = None, None, ()
-                self._run(Batch([], [unit]) if isinstance(unit, Inserts) else Batch([unit]))
+            for unit in batch:
+                self._run([unit])
 
-    def _transaction(self, batch: Batch) -> None:
-        if not batch.units:
-            self._patiently(lambda: self._apply_inserts(batch.inserts))
-            return
-        self._patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
-        try:
-            if batch.inserts:
-                self._apply_inserts(batch.inserts)
-            for unit in batch.units:
-                self._apply(unit)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-
-    def _apply_inserts(self, inserts: Sequence[Inserts]) -> None:
-        self._connection.execute(self._insert, ("[" + ",".join([unit.row for unit in inserts]) + "]",))
-        for unit in inserts:
-            unit.result, unit.changes = unit.apply(self._connection)
-
-    def _apply(self, unit: Unit) -> None:
-        try:
-            unit.result, unit.changes = unit.apply(self._connection)
-        except (RaincheckError, KeyError, OutputTooLarge) as error:
-            unit.error = error
-
-    def _patiently(self, action: Callable[[], object]) -> None:
+    def _patiently(self, batch: list[Unit]) -> None:
         """Wait for other processes' transactions; naps of 0.3 ms keep the tail shorter than SQLite's own handler."""
         give_up = time.monotonic() + _PATIENCE
         while True:
             try:
-                action()
+                self._ledger.write(batch)
             except sqlite3.OperationalError as error:
                 if not _is_busy(error) or time.monotonic() > give_up:
                     raise
+                for unit in batch:
+                    unit.forget_outcome()
                 time.sleep(_NAP)
             else:
                 return

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import pytest
 
-_MODULES = ("blobs", "change", "claim", "durability", "events", "looking", "reading", "renew", "retention", "submit")
-for _module in (*_MODULES, "tickets"):
+_MODULES = ("blobs", "change", "claim", "durability", "events", "looking", "reading", "renew", "retention", "starting")
+for _module in (*_MODULES, "submit", "tickets"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")  # before the imports: failures show their values
 
 from raincheck.testing.conformance.blobs import BlobStoreConformance  # noqa: E402
@@ -28,6 +28,7 @@ from raincheck.testing.conformance.reading import ReadingConformance  # noqa: E4
 from raincheck.testing.conformance.renew import ReaperConformance, RenewConformance  # noqa: E402
 from raincheck.testing.conformance.retention import RetentionConformance  # noqa: E402
 from raincheck.testing.conformance.specimens import Store  # noqa: E402
+from raincheck.testing.conformance.starting import StartingConformance  # noqa: E402
 from raincheck.testing.conformance.submit import SubmitConformance  # noqa: E402
 from raincheck.testing.conformance.tickets import SharedTicketConformance, TicketConformance  # noqa: E402
 
@@ -44,6 +45,7 @@ __all__ = [
 
 class OperationStoreConformance(
     SubmitConformance,
+    StartingConformance,
     ClaimConformance,
     QueueConformance,
     ChangeConformance,

@@ -176,6 +176,31 @@ class ChangeConformance:
         assert sorted(each.version for each in changed) == list(range(3, 103))
         assert (await record_of(store, running.id)).output_events == 100
 
+    async def test_a_transition_that_fails_harms_no_other_of_its_commit(self, store: Store) -> None:
+        """Not a refusal, nor a bug: neither the same operation's other changes, nor anybody else's."""
+        mine, other = await started(store), await started(store)
+
+        def emit(record: Operation) -> Change:
+            return transitions.record(record, run=1, entries=[Output("0")], now=NOW)
+
+        def broken(record: Operation) -> Change:
+            raise ZeroDivisionError(record.id)
+
+        found = await asyncio.gather(
+            store.change(mine.id, emit),
+            store.change(mine.id, broken),
+            store.change(mine.id, lambda record: transitions.release(record, run=2, now=NOW)),
+            store.change(other.id, emit),
+            store.change("op_unknown", emit),
+            succeed(store, mine.id),
+            return_exceptions=True,
+        )
+        kinds = [each.version if isinstance(each, Operation) else type(each) for each in found]
+        assert kinds == [3, ZeroDivisionError, LeaseLost, 3, KeyError, 4]
+        log = await store.events_after({mine.id: 0, other.id: 0})
+        assert [event.version for event in log[mine.id][1]] == [1, 2, 3, 4]
+        assert [event.version for event in log[other.id][1]] == [1, 2, 3]
+
     async def test_a_change_keeps_what_it_did_not_touch(self, store: Store) -> None:
         """Input, metadata and key survive the whole life."""
         before = await submitted(store, input='{"a": 1}', metadata={"k": "v"}, idempotency_key="k", fingerprint="f")

@@ -43,6 +43,20 @@ class ClaimConformance:
         assert claimed == ([] if expected is None else [expected.operation])
         assert await record_of(store, before.id) == (before if expected is None else expected.operation)
 
+    @pytest.mark.parametrize("scheduled_in", [None, -SECOND, SECOND])
+    @pytest.mark.parametrize("written_in", [0 * SECOND, transitions.CLOCK_TOLERANCE, timedelta(hours=2)])
+    async def test_the_store_claims_by_the_rules_after_the_clock_was_set_back(
+        self, store: Store, written_in: timedelta, scheduled_in: timedelta | None
+    ) -> None:
+        """Work that was queued in what is now the future is claimed, unless the caller scheduled it for later."""
+        scheduled = None if scheduled_in is None else NOW + scheduled_in
+        moments = {"updated_at": NOW + written_in, "run_at": NOW + written_in + SECOND, "scheduled_for": scheduled}
+        operation = an_operation(created=NOW + written_in, **moments)
+        await store.submit(operation)
+        before = await record_of(store, operation.id)
+        expected = transitions.claim(before, worker=WORKER, lease_until=LEASE_END, now=NOW)
+        assert await store.claim(a_claim()) == ([] if expected is None else [expected.operation])
+
     async def test_a_claimed_operation_carries_its_input(self, store: Store) -> None:
         """The worker runs from what it claimed, without another read."""
         await submitted(store, input='{"body": "pages"}', metadata={"ticket": "7"})

@@ -1,8 +1,12 @@
--- The predicate of transitions.claim, best priority first, then the longest due.
-SELECT {columns} FROM operations
-WHERE status = 'queued'
-  AND run_at <= :now
-  AND kind IN (SELECT value FROM json_each(:kinds))
-  AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
-ORDER BY priority DESC, run_at, id
-LIMIT :limit
+-- The predicate of transitions.claim and transitions.due, best priority first, then the longest due; all rows as one
+-- JSON array.
+SELECT json_group_array(json_array({columns})) FROM (
+    SELECT * FROM operations
+    WHERE status = 'queued'
+      AND (run_at <= :now
+           OR (updated_at > :set_back AND (scheduled_for IS NULL OR scheduled_for <= :now)))
+      AND kind IN (SELECT value FROM json_each(:kinds))
+      AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
+    ORDER BY priority DESC, run_at, id
+    LIMIT :limit
+)

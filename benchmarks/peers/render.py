@@ -1,0 +1,69 @@
+"""The results as a Markdown table inside docs/benchmarks.md, and as a plot that is legible on light and dark pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.contestants import ALL
+from benchmarks.plots import plotted, put_between
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "benchmarks.md"
+BEGIN, END = "<!-- peers: written by `make bench-peers` -->", "<!-- end of peers -->"
+
+
+def write(results: dict[str, Any]) -> None:
+    """Put table and plot into the documentation."""
+    plot = "![Accepted requests a second, as a share of a bare endpoint](images/peers-accept.svg)"
+    put_between(PAGE, BEGIN, END, f"{tables(results)}\n\n{plot}")
+    draw(results)
+
+
+def tables(results: dict[str, Any]) -> str:
+    """Return both tables."""
+    speed = [
+        "| | keeps jobs in | accept, share of bare | accept p50 | known p50 | no-ops/s | idle CPU | memory |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    survival = ["| after kill -9 of all its processes | accepted, not begun | while it ran |", "|---|---|---|"]
+    for contestant in ALL:
+        found = results["contestants"].get(contestant.name)
+        if found is None:
+            continue
+        name = f"{contestant.name} {found['version']}".strip()
+        cells = [name, found["keeps"]]
+        cells += [_number(found, "accept_ratio", "{:.2f}"), _number(found, "accept_p50_ms", "{:.1f} ms")]
+        cells += [_number(found, "known_p50_ms", "{:,.1f} ms"), _noops(found)]
+        cells += [_number(found, "idle_cpu_percent", "{:.1f} %"), _number(found, "memory_mib", "{:.0f} MiB")]
+        speed.append("| " + " | ".join(cells) + " |")
+        if "waiting" in found:
+            survival.append(f"| {name} | {found['waiting']} | {found['running']} |")
+    machine = results["machine"]
+    where = f"Measured {results['measured']} on {machine['cores']} cores, Python {machine['python']}."
+    return "\n".join([where, "", *speed, "", *survival])
+
+
+def _number(found: dict[str, Any], name: str, form: str) -> str:
+    return form.format(found[name]) if name in found else "-"
+
+
+def _noops(found: dict[str, Any]) -> str:
+    text = _number(found, "noops_per_second", "{:,.0f}")
+    return text if found.get("noops_drained", 1.0) else f"{text}, backlog left"
+
+
+def draw(results: dict[str, Any]) -> None:
+    """Draw the share of a bare endpoint that an accept keeps."""
+    measured = results["contestants"]
+    shown = [each for each in ALL if "accept_ratio" in measured.get(each.name, {}) and each.module != "bare"]
+    values = [measured[each.name]["accept_ratio"] for each in shown]
+    order = sorted(range(len(shown)), key=values.__getitem__)
+    with plotted(DOCS / "images" / "peers-accept.svg", size=(7.5, 3.6)) as (axes, ink):
+        bars = axes.barh(
+            [shown[n].name for n in order],
+            [values[n] for n in order],
+            color=[ink.ours if shown[n].module == "raincheck_" else ink.others for n in order],
+        )
+        axes.bar_label(bars, fmt="%.2f", padding=3, color=ink.text)
+        axes.set_xlabel("accepted requests a second, as a share of a bare FastAPI endpoint")

@@ -1,0 +1,1 @@
+# Generated from ../_async by tools/generate_sync_client.py: change the asynchronous side.

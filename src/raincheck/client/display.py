@@ -1,0 +1,79 @@
+"""Progress bars in terminals and notebooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from raincheck.client.models import OperationState
+
+
+class ProgressDisplay:
+    """A bar for each operation, on stderr so that what a program prints stays clean. Use it as a context manager."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text=" "),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console or Console(stderr=True),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def update(self, state: OperationState) -> None:
+        """Show a newer state of one operation."""
+        label = f"{_plain(state.kind)} {state.status}"
+        fraction = state.progress.fraction if state.progress is not None else None
+        task = self._tasks.get(state.id)
+        if task is None:
+            task = self._tasks[state.id] = self._progress.add_task(label, total=None, note="")
+        share = 1.0 if state.succeeded else fraction
+        self._progress.update(
+            task,
+            description=label,
+            total=1.0 if share is not None else None,
+            completed=share or 0.0,
+            note=note_of(state),
+        )
+        if state.done:
+            self._progress.stop_task(task)
+
+    def print(self, text: str) -> None:
+        """Print a line above the bars; text of others cannot steer the terminal."""
+        self._progress.console.print(Text(_plain(text)), soft_wrap=True)
+
+
+def note_of(state: OperationState) -> str:
+    """Return progress, or why it failed, in a few words."""
+    if state.error is not None:
+        return f"[red]{_escaped(str(state.error))}[/red]"
+    told = state.progress
+    if told is None or state.done:
+        return ""
+    share = "" if told.fraction is None else f"{told.fraction:.0%}"
+    total = "" if told.total is None else f"/{told.total:g}"
+    count = "" if told.current is None else f"{told.current:g}{total} {told.unit or ''}"
+    left = "" if told.eta_seconds is None else f"{told.eta_seconds:.0f}s left"
+    return _escaped(" ".join(part.strip() for part in (share, count, told.message or told.stage or "", left) if part))
+
+
+def _escaped(text: str) -> str:
+    return _plain(text).replace("[", r"\[")
+
+
+def _plain(text: str) -> str:
+    """Replace what could steer a terminal."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
