@@ -8,9 +8,15 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, capacity, ping, runs, streams
+from benchmarks import accept, capacity, ping, runs, streams, webhooks
 
-ALL = {"accept": accept.measure, "runs": runs.measure, "ping": ping.measure, "streams": streams.measure}
+ALL = {
+    "accept": accept.measure,
+    "runs": runs.measure,
+    "ping": ping.measure,
+    "streams": streams.measure,
+    "webhooks": webhooks.measure,
+}
 SLOW = {"capacity": capacity.measure}  # minutes, and gigabytes: only where it is named
 RESULTS = Path(__file__).with_name("results.json")
 

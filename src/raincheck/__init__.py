@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raincheck.context import MemoryRecorder, OperationContext
+    from raincheck.core.endpoints import Callbacks, Webhook
     from raincheck.core.errors import (
         ConfigurationError,
         DefinitionError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXPOSED_HEADERS",
     "Backoff",
+    "Callbacks",
     "ConfigurationError",
     "DefinitionError",
     "InputMismatch",
@@ -59,6 +61,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "VerifiedWebhook",
+    "Webhook",
     "WorkerDepends",
 ]
 __version__ = "0.1.0"
@@ -67,6 +70,7 @@ __version__ = "0.1.0"
 # the core do without most of them. Type checkers read the imports above.
 _HOMES = {
     "Backoff": "raincheck.core.retry",
+    "Callbacks": "raincheck.core.endpoints",
     "ConfigurationError": "raincheck.core.errors",
     "DefinitionError": "raincheck.core.errors",
     "EXPOSED_HEADERS": "raincheck.fastapi.openapi",
@@ -91,6 +95,7 @@ _HOMES = {
     "StoreError": "raincheck.core.errors",
     "StoreUnavailable": "raincheck.core.errors",
     "VerifiedWebhook": "raincheck.fastapi.receiving",
+    "Webhook": "raincheck.core.endpoints",
     "WorkerDepends": "raincheck.fastapi.worker_depends",
 }
 

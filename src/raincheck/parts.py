@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -10,6 +11,7 @@ import secrets
 import socket
 from typing import TYPE_CHECKING, Self
 
+from raincheck.core.wire import Links
 from raincheck.entropy import Entropy
 from raincheck.executors.asyncio_ import AsyncioExecutor
 from raincheck.executors.process import ProcessExecutor
@@ -19,6 +21,8 @@ from raincheck.loaded_objects import loaded_objects_frozen
 from raincheck.logs import operation_records
 from raincheck.roles.cancel_watch import CancelWatch
 from raincheck.roles.claimer import Claimer
+from raincheck.roles.courier import Courier
+from raincheck.roles.delivery_desk import DeliveryDesk
 from raincheck.roles.durations import Durations
 from raincheck.roles.follower import Follower
 from raincheck.roles.handover import Handover
@@ -35,6 +39,7 @@ from raincheck.storage import open_storage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from raincheck.core.endpoints import WebhookPolicy
     from raincheck.core.transitions import Change
     from raincheck.ports import Executor, Kind, Lease
     from raincheck.settings import Settings
@@ -45,14 +50,23 @@ logger = logging.getLogger("raincheck")
 class Parts:
     """An async context manager around all parts of this process.
 
-    :param workers: whether this process runs work.
+    :param workers: whether this process runs work and sends webhooks.
     """
 
-    def __init__(self, settings: Settings, *, kinds: Mapping[str, Kind], app: object | None, workers: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        kinds: Mapping[str, Kind],
+        app: object | None,
+        workers: bool,
+        policy: WebhookPolicy,
+    ) -> None:
         self._settings = settings
         self._kinds = kinds
         self._app = app
         self._workers = workers
+        self._policy = policy
         self._stack = contextlib.AsyncExitStack()
         self._drained = False
 
@@ -78,6 +92,7 @@ class Parts:
     async def _open_store(self, stack: contextlib.AsyncExitStack) -> None:
         storage = await open_storage(self._settings.location, stack)
         self._store = storage.store
+        self._store.set_endpoints(self._policy.endpoints)
         self._store.subscribe(self._committed)
         self._blobs = storage.blobs
         self._liveness = storage.liveness
@@ -91,6 +106,7 @@ class Parts:
         self._runner: Runner | None = None
         self._claimer: Claimer | None = None
         self._cancels: CancelWatch | None = None
+        self._courier: Courier | None = None
         self._service = Service(
             store=self._store,
             blobs=self._blobs,
@@ -111,6 +127,10 @@ class Parts:
             follow=lambda positions, cut: Follower(tail=self._tail, store=self._store, positions=positions, cut=cut),
             when_draining=self._tail.when_draining,
             follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=self._clock(), cut=cut),
+            callbacks=self._policy.callbacks,
+            deliveries=DeliveryDesk(
+                store=self._store, service=self._service, clock=self._clock, woken=self._delivery_wanted
+            ),
         )
         await self._tail.start()
         stack.push_async_callback(self._tail.stop)
@@ -153,6 +173,8 @@ class Parts:
             busy=lambda: bool(self._held()),
             asked=self._runner.cancel,
         )
+        if self._policy:
+            await self._start_courier(stack)
         heartbeat = Heartbeat(
             store=self._store, lease=lease, clock=self._clock, held=self._held, renewed=self._runner.renewed
         )
@@ -161,6 +183,23 @@ class Parts:
         for role in (heartbeat, reaper, pruner, self._cancels, self._claimer):
             await role.start()
             stack.push_async_callback(role.stop)
+
+    async def _start_courier(self, stack: contextlib.AsyncExitStack) -> None:
+        from raincheck.webhooks.deliver import HttpDeliverer  # noqa: PLC0415 - its packages are an extra
+
+        base = f"{self._settings.public_url.rstrip('/')}{self._settings.prefix}/operations"
+        self._courier = Courier(
+            store=self._store,
+            deliverer=HttpDeliverer(),
+            policy=self._policy,
+            links=Links(base, bool(self._policy.webhooks)),
+            worker=self._worker,
+            liveness=self._liveness,
+            clock=self._clock,
+            chance=random.random,
+        )
+        await self._courier.start()
+        stack.push_async_callback(self._courier.stop)
 
     async def _start_executors(self, stack: contextlib.AsyncExitStack) -> dict[str, Executor]:
         made: Sequence[Executor] = (
@@ -183,6 +222,8 @@ class Parts:
             self._runner.committed(changes)
         if self._claimer is not None:
             self._claimer.committed(changes)
+        if self._courier is not None:
+            self._courier.committed(changes)
 
     def _noticed(self) -> None:
         self._tail.notice()
@@ -190,6 +231,11 @@ class Parts:
             self._claimer.notice()
         if self._cancels is not None:
             self._cancels.notice()
+        self._delivery_wanted()
+
+    def _delivery_wanted(self) -> None:
+        if self._courier is not None:
+            self._courier.notice()
 
     def _slot_freed(self) -> None:
         if self._claimer is not None:
@@ -219,5 +265,9 @@ class Parts:
         if self._claimer is None or self._runner is None:
             return
         await self._claimer.stop()
-        if await self._runner.drain(self._settings.drain.total_seconds()):
+        grace = self._settings.drain.total_seconds()
+        draining = [] if self._courier is None else [asyncio.ensure_future(self._courier.drain(grace))]
+        drained = await self._runner.drain(grace)
+        await asyncio.gather(*draining)
+        if drained:
             self._liveness.leave()

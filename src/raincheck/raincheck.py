@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from raincheck import settings as settings_module
 from raincheck.core.errors import ConfigurationError, DefinitionError
 from raincheck.fastapi.access import owner_parameter
+from raincheck.fastapi.delivery_documents import add_webhooks
 from raincheck.fastapi.registration import Registry
 from raincheck.fastapi.resources import operation_routes
 from raincheck.fastapi.router import OperationRouter, operation_decorator
 from raincheck.fastapi.serving import Gateway
 from raincheck.parts import Parts
+from raincheck.webhooks.policy import checked_policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from fastapi import FastAPI
 
+    from raincheck.core.endpoints import Callbacks, Webhook, WebhookPolicy
     from raincheck.fastapi.router import OperationOptions
     from raincheck.ports import Kind
     from raincheck.settings import Settings
@@ -40,6 +43,9 @@ class Raincheck:
     :param workers: False: this process accepts and serves; ``raincheck worker module:rain`` runs the work.
     :param dependencies: FastAPI dependencies that guard all operation routes.
     :param owner: a FastAPI dependency that returns a non-empty str; callers see only what they own.
+    :param callbacks: lets callers name a URL that hears of their operation (``Callback-Url``).
+    :param webhooks: endpoints that hear of every operation.
+    :param public_url: the URL under which clients reach the application; needed with webhooks, for their links.
     :param prefix: path before ``/operations``.
     :raises ConfigurationError: a setting cannot be used.
     """
@@ -52,10 +58,15 @@ class Raincheck:
         workers: bool | None = None,
         dependencies: Sequence[Any] = (),
         owner: Callable[..., Any] | None = None,
+        callbacks: Callbacks | None = None,
+        webhooks: Sequence[Webhook] = (),
+        public_url: str | None = None,
         prefix: str | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self.settings = settings_module.load(settings, store=store, workers=workers, prefix=prefix)
+        self.settings = settings_module.load(
+            settings, store=store, workers=workers, public_url=public_url, prefix=prefix
+        )
         _ = self.settings.location  # an unknown URL is refused here, before anything is opened
         prefix = self.settings.prefix
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
@@ -63,11 +74,15 @@ class Raincheck:
             raise ConfigurationError(msg)
         self._owner = owner
         self._dependencies = tuple(dependencies)
-        self._gateway = Gateway(prefix=prefix)
+        self._policy = checked_policy(
+            callbacks=callbacks, webhooks=webhooks, public_url=self.settings.public_url.rstrip("/")
+        )
+        self._gateway = Gateway(prefix=prefix, delivered=bool(self._policy.webhooks))
         self._registry = Registry(
             gateway=self._gateway,
             owner_annotation=None if owner is None else owner_parameter(owner),
             max_body=self.settings.max_body,
+            callbacks=callbacks is not None,
         )
         self._app: FastAPI | None = None
         self._entered = 0
@@ -90,7 +105,9 @@ class Raincheck:
             owner=self._owner,
             dependencies=self._dependencies,
             allowed_origins=self.settings.allowed_origin_list,
+            webhooks=bool(self._policy),
         )
+        add_webhooks(app.webhooks, {event for webhook in self._policy.webhooks for event in webhook.events})
         for router in routes:
             app.include_router(router)
         outer = app.router.lifespan_context
@@ -112,7 +129,13 @@ class Raincheck:
                 return
             self._warn_unguarded()
             work = self.settings.workers if workers is None else workers
-            parts = Parts(self.settings, kinds=self._registry.kinds, app=app or self._app, workers=work)
+            parts = Parts(
+                self.settings,
+                kinds=self._registry.kinds,
+                app=app or self._app,
+                workers=work,
+                policy=self._policy,
+            )
             async with parts:
                 self._gateway.serving = parts.serving
                 try:
@@ -142,6 +165,11 @@ class Raincheck:
     def kinds(self) -> Mapping[str, Kind]:
         """All decorated functions by their durable names."""
         return self._registry.kinds
+
+    @property
+    def webhook_policy(self) -> WebhookPolicy:
+        """What is configured about webhooks."""
+        return self._policy
 
     @property
     def unguarded(self) -> tuple[str, ...]:
@@ -191,4 +219,4 @@ class Raincheck:
                 "with `router = rain.router()`, decorate with it, and include it in the application."
             )
             raise DefinitionError(msg)
-        return operation_decorator(self._app, self._registry, method, path, options)
+        return operation_decorator(self._app.router, self._registry, method, path, options)

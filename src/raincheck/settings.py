@@ -37,6 +37,11 @@ class Settings(BaseSettings):
         default=True, description="run work inside the serving process; `false` leaves it to `raincheck worker`"
     )
     prefix: str = Field("", description="path before `/operations`, such as `/api`")
+    public_url: str = Field(
+        "",
+        description="the URL under which clients reach the application, such as `https://api.example.com`; webhooks "
+        "need it for their links",
+    )
     queues: str = Field("", description="queues that this process works on, separated by commas; empty: all")
     async_slots: int = Field(100, ge=1, description="async operations that run at once in a process")
     thread_slots: int = Field(

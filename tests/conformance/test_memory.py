@@ -9,7 +9,7 @@ import pytest
 
 from raincheck.ports import Accepted
 from raincheck.stores.memory import MemoryStore
-from raincheck.testing.conformance import OperationStoreConformance, TicketConformance
+from raincheck.testing.conformance import DeliveryConformance, OperationStoreConformance, TicketConformance
 from raincheck.testing.conformance.specimens import Watcher, an_operation, started
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.usefixtures("anyio_backend")
-class TestMemoryStore(OperationStoreConformance, TicketConformance):
+class TestMemoryStore(OperationStoreConformance, TicketConformance, DeliveryConformance):
     """Not durable and not shared, so it promises only what every store does."""
 
     @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from raincheck.locations import PostgresDatabase, location
 from raincheck.stores.postgres import PostgresStore
 from raincheck.testing.conformance import (
+    DeliveryConformance,
     DurableStoreConformance,
     OperationStoreConformance,
     SharedStoreConformance,
@@ -44,7 +45,10 @@ class TestPostgresStore(
     OperationStoreConformance,
     TicketConformance,
     DurableStoreConformance,
+    DeliveryConformance,
+    DurableDeliveryConformance,
     SharedStoreConformance,
+    SharedDeliveryConformance,
     SharedTicketConformance,
 ):
     """One schema: durable, and shared by any number of machines."""

@@ -9,8 +9,11 @@ import pytest
 
 from raincheck.stores.sqlite import SqliteStore
 from raincheck.testing.conformance import (
+    DeliveryConformance,
+    DurableDeliveryConformance,
     DurableStoreConformance,
     OperationStoreConformance,
+    SharedDeliveryConformance,
     SharedStoreConformance,
     SharedTicketConformance,
     TicketConformance,
@@ -41,9 +44,12 @@ async def opened(path: Path, files: AsyncExitStack) -> SqliteStore:
 class TestSqliteStore(
     OperationStoreConformance,
     TicketConformance,
+    DeliveryConformance,
     DurableStoreConformance,
+    DurableDeliveryConformance,
     SharedStoreConformance,
     SharedTicketConformance,
+    SharedDeliveryConformance,
 ):
     """One file: durable, and shared by any number of processes."""
 

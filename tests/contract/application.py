@@ -21,7 +21,17 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from hostile import FORGED, TEXTS
 from pydantic import BaseModel, Field
 
-from raincheck import OperationContext, OperationFailed, Raincheck, Retry, RetryLater, Settings
+from raincheck import (
+    Callbacks,
+    OperationContext,
+    OperationFailed,
+    Raincheck,
+    Retry,
+    RetryLater,
+    Settings,
+    Webhook,
+)
+from raincheck.core import delivery_rules
 from raincheck.fastapi import streams, tickets, websocket
 
 SIGNALS = Path(os.environ.get("CONTRACT_SIGNALS", "."))
@@ -415,6 +425,26 @@ def hasty() -> FastAPI:
     return application(add_few, owner=caller)
 
 
+def calling() -> FastAPI:
+    """Return an application that sends webhooks to the test's receiver, and tries again within tenths of seconds."""
+    delivery_rules.DELAYS = (timedelta(0), *[timedelta(seconds=0.1)] * 9)
+    receiver, secret = os.environ["CONTRACT_RECEIVER"], os.environ["CONTRACT_SECRET"]
+    return application(
+        add_all,
+        owner=caller,
+        callbacks=Callbacks(secret=secret, allow=(receiver, "https://*.example.com"), private_networks=True),
+        webhooks=(
+            Webhook(
+                url=f"{receiver}/all?token=1",
+                secret=secret,
+                events=("operation.failed", "operation.cancelled"),
+                private_networks=True,
+            ),
+        ),
+        public_url="https://public.example/api/",
+    )
+
+
 # Made at import, since the children of the process executor find operations by importing this module.
 match os.environ.get("CONTRACT_APPLICATION"):
     case "owned":
@@ -425,6 +455,8 @@ match os.environ.get("CONTRACT_APPLICATION"):
         app = application(add_few)
     case "hasty":
         app = hasty()
+    case "calling":
+        app = calling()
     case "mounted":
         app = mounted()
     case other:

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from tests.contract.receiver import SECRET, Receiver
 from tests.contract.serving import Server
 
 _RUNNING: list[Server] = []
@@ -78,6 +79,21 @@ def unowned(start_server):
 def hasty(start_server):
     """A server whose seconds and minutes are tenths of seconds."""
     return start_server("hasty")
+
+
+@pytest.fixture(scope="session")
+def receiver():
+    """A receiver of webhooks."""
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def calling(start_server, receiver):
+    """Two processes that send webhooks to the receiver."""
+    os.environ |= {"CONTRACT_RECEIVER": receiver.url, "CONTRACT_SECRET": SECRET}
+    return start_server("calling", processes=2)
 
 
 @pytest.fixture(scope="session")

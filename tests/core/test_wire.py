@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from raincheck.core import wire
+from raincheck.core.endpoints import Callback
 from raincheck.core.operation import Operation, Progress, Status, StoredResult
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
@@ -25,19 +26,38 @@ SECOND = timedelta(seconds=1)
         replace(ACCEPTED, kind='quote " and é', metadata={"k": 'v "é', "n": "2"}),
         replace(ACCEPTED, deadline_at=NOW + SECOND, scheduled_for=NOW + 60 * SECOND, max_attempts=4),
         replace(ACCEPTED, rerun_of="op_06H0JHQ7SQFGQTPY3D7RDJS678RQTYYX"),
+        replace(ACCEPTED, callback=Callback("https://hooks.example.com/")),
     ],
 )
 @pytest.mark.parametrize("poll_after", [None, SECOND, timedelta(microseconds=5)])
-@pytest.mark.parametrize("base", ["/operations", '/ä"b/operations', "https://x.example/operations"])
+@pytest.mark.parametrize("base", ["/operations", '/ä"b/operations', "https://x.example/operations", "http://x/o"])
+@pytest.mark.parametrize("delivered", [False, True])
 def test_the_quick_form_of_a_202_is_byte_for_byte_the_general_one(
-    operation: Operation, poll_after: timedelta | None, base: str
+    operation: Operation,
+    poll_after: timedelta | None,
+    base: str,
+    delivered: bool,
 ) -> None:
     """What is written by hand for speed says what the general code says."""
-    links = wire.Links(base)
+    links = wire.Links(base, delivered)
     quick = wire.resource(operation, links=links, poll_after=poll_after)
     with patch.object(wire, "_accepted", side_effect=AssertionError):
         general = wire.resource(replace(operation, version=2), links=links, poll_after=poll_after)
     assert quick == general.replace(b'"version": 2', b'"version": 1')
+
+
+def test_a_link_to_deliveries_is_there_where_deliveries_are() -> None:
+    """The caller asked for a webhook, or the application has some; otherwise there is nothing to link to."""
+    called_back = replace(ACCEPTED, callback=Callback("https://hooks.example.com/"))
+    assert linked(ACCEPTED, wire.Links("/o")) is None
+    assert linked(ACCEPTED, wire.Links("/o", delivered=True)) == f"/o/{ACCEPTED.id}/deliveries"
+    assert linked(called_back, wire.Links("/o")) == f"/o/{ACCEPTED.id}/deliveries"
+
+
+def linked(operation: Operation, links: wire.Links) -> str | None:
+    """Return the link of an operation to its deliveries."""
+    found: str | None = json.loads(wire.resource(operation, links=links))["links"].get("deliveries")
+    return found
 
 
 def finished(body: bytes, media_type: str = "application/json") -> Operation:

@@ -19,6 +19,7 @@ OTHERS = {
     "lease": "1m",
     "drain": "500ms",
     "max_body": "1KiB",
+    "public_url": "https://api.example.com",
     "max_result": "2GB",
 }
 

@@ -1,7 +1,7 @@
 """The command line. Each command imports what it needs when it runs, so that ``raincheck --help`` is quick."""
 
 # Typer evaluates the annotations of commands.
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415, TC001
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from raincheck.cli.ending import Commands
+from raincheck.cli.options import Json, Store
+from raincheck.cli.webhook_commands import webhooks
 
 app = typer.Typer(
     cls=Commands,
@@ -20,12 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Run the workers of a Raincheck application, and look into its operation store.",
 )
-
-Store = Annotated[
-    str | None,
-    typer.Option("--store", metavar="URL", help="The store, as sqlite:///path. Default: RAINCHECK_STORE."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+app.add_typer(webhooks, name="webhooks")
 
 
 def main() -> None:

@@ -1,12 +1,17 @@
-"""Webhook deliveries: what one attempt sends, and what it found."""
+"""Webhook deliveries: the durable record, what one attempt sends, and what it found."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from raincheck.core.endpoints import receiver_of
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+    from raincheck.core.endpoints import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +50,80 @@ class Attempt:
     detail: str = ""
     retry_after: timedelta | None = None
     excerpt: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the receiver took it (2xx)."""
+        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - RFC 9110 §15.3
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery stands. ``paused`` waits for its endpoint to be enabled; the last two are ends."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    PAUSED = "paused"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One attempt as the log keeps it; ``detail`` and ``excerpt`` are the operator's."""
+
+    at: datetime
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event on its way to one URL; written in the transaction of the event.
+
+    :param id: the ``webhook-id``; the same facts give the same id.
+    :param version: the operation's version at the event.
+    :param created_at: when the event happened.
+    :param run: the fencing number of its leases.
+    :param tries: attempts that failed since it was made or last asked for again.
+    :param log: the newest attempts, oldest first.
+    """
+
+    id: str
+    operation: str
+    source: Source
+    url: str
+    event: str
+    version: int
+    created_at: datetime
+    due_at: datetime
+    status: DeliveryStatus = DeliveryStatus.PENDING
+    run: int = 0
+    tries: int = 0
+    log: tuple[Tried, ...] = ()
+    worker: str | None = None
+    lease_until: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def receiver(self) -> str:
+        """Scheme, host and port: what is slow or dead together."""
+        return receiver_of(self.url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How a URL has answered lately; one that is healthy has no moments.
+
+    :param failing_since: the first failure after the last success.
+    :param reason: why it was disabled, for the operator.
+    """
+
+    url: str
+    failing_since: datetime | None = None
+    last_failed_at: datetime | None = None
+    disabled_at: datetime | None = None
+    reason: str = ""
+
+    @property
+    def disabled(self) -> bool:
+        """Whether nothing is sent there until somebody enables it."""
+        return self.disabled_at is not None

@@ -58,6 +58,13 @@ class CallbacksDisabled(RequestProblem):
     title = "This application accepts no callback URLs"
 
 
+class CallbackUrlRefused(RequestProblem):
+    """A ``Callback-Url`` that is malformed or that the application does not allow."""
+
+    code = "callback-url-refused"
+    title = "This callback URL is not allowed"
+
+
 class TicketRefused(RequestProblem):
     """A ticket that does not let its bearer in."""
 
@@ -72,6 +79,14 @@ class OperationNotFound(RequestProblem):
     code = "operation-not-found"
     status = 404
     title = "There is no such operation"
+
+
+class DeliveryNotFound(RequestProblem):
+    """Unknown and malformed ids of deliveries, and those of another operation."""
+
+    code = "delivery-not-found"
+    status = 404
+    title = "There is no such delivery"
 
 
 class ListDisabled(RequestProblem):

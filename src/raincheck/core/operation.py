@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from raincheck.core.endpoints import Callback
+
 
 class Status(StrEnum):
     """Where an operation stands. The last three are terminal and never change."""
@@ -121,6 +123,7 @@ class Operation:
     rerun_of: str | None = None
     idempotency_key: str | None = None
     fingerprint: str | None = None
+    callback: Callback | None = None
     input: str = "{}"
     result: StoredResult | None = None
     error: Problem | None = None

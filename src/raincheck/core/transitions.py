@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from raincheck.core.deliveries import Delivery
+
 DEADLINE_EXCEEDED = Problem(
     code="deadline-exceeded",
     title="The operation took longer than allowed",
@@ -48,12 +50,14 @@ MAX_OUTPUT_BYTES = 256 << 20
 class Change:
     """What a transition decided. Nothing is to be written where ``operation`` is the record itself.
 
-    ``follows`` is the version that the first event comes after.
+    ``follows`` is the version that the first event comes after. The store adds ``deliveries``: what
+    ``delivery_rules.with_deliveries`` makes of the change for those who asked for webhooks.
     """
 
     operation: Operation
     follows: int
     events: tuple[Event, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -25,21 +25,34 @@ class Links:
     """Where the resources of operations are, as this client reaches them.
 
     :param base: path of the operations collection with ``root_path`` and prefix, or an absolute URL in webhooks.
+    :param delivered: whether every operation has deliveries, because the application has webhooks.
     """
 
     base: str
+    delivered: bool = False
 
-    def of(self, operation_id: str) -> dict[str, str]:
-        """Return the links of one operation."""
+    def of(self, operation_id: str, *, called_back: bool = False) -> dict[str, str]:
+        """Return the links of one operation.
+
+        :param called_back: whether the operation has deliveries, because its caller asked for webhooks.
+        """
         here = f"{self.base}/{operation_id}"
-        return {
+        found = {
             "self": here,
             "result": f"{here}/result",
             "events": f"{here}/events",
-            "websocket": f"{self.base}/ws",
+            "websocket": f"{self.socket_base}/ws",
             "cancel": f"{here}/cancel",
             "retry": f"{here}/retry",
         }
+        if called_back or self.delivered:
+            found["deliveries"] = f"{here}/deliveries"
+        return found
+
+    @property
+    def socket_base(self) -> str:
+        """The same for WebSockets, whose URLs have a scheme of their own."""
+        return f"ws{self.base[4:]}" if self.base.startswith(("http:", "https:")) else self.base
 
 
 def resource(
@@ -64,10 +77,13 @@ def resource(
 def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) -> bytes:
     """Return the same bytes for an operation that was just accepted, a third as dear: this is every 202."""
     base = json.dumps(links.base)[1:-1]
+    socket = base if base.startswith("/") else json.dumps(links.socket_base)[1:-1]
     here = f"{base}/{operation.id}"
     moment = f'"{rfc3339(operation.created_at)}"'
     rerun_of = "null" if operation.rerun_of is None else f'"{operation.rerun_of}"'
     metadata = json.dumps(dict(operation.metadata)) if operation.metadata else "{}"
+    delivered = links.delivered or operation.callback is not None
+    deliveries = f', "deliveries": "{here}/deliveries"' if delivered else ""
     return (
         f'{{"id": "{operation.id}", "kind": {json.dumps(operation.kind)}, "status": "queued", "done": false, '
         f'"version": 1, "attempt": 0, "max_attempts": {operation.max_attempts}, "next_attempt_at": null, '
@@ -76,8 +92,8 @@ def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) 
         f'"cancel_requested_at": null, "deadline_at": {_quoted(operation.deadline_at)}, "expires_at": null, '
         f'"scheduled_for": {_quoted(operation.scheduled_for)}, "metadata": {metadata}, "rerun_of": {rerun_of}, '
         f'"error": null, "links": {{"self": "{here}", "result": "{here}/result", "events": "{here}/events", '
-        f'"websocket": "{base}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"}}, "result": null, '
-        '"result_inline": false}'
+        f'"websocket": "{socket}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"{deliveries}}}, '
+        '"result": null, "result_inline": false}'
     ).encode()
 
 
@@ -139,7 +155,7 @@ def _fields(
         "metadata": dict(operation.metadata),
         "rerun_of": operation.rerun_of,
         "error": None if operation.error is None else problem_fields(operation.error, operation_id=operation.id),
-        "links": links.of(operation.id),
+        "links": links.of(operation.id, called_back=operation.callback is not None),
     }
 
 

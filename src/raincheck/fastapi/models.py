@@ -64,6 +64,7 @@ class OperationLinks(BaseModel):
     websocket: str
     cancel: str
     retry: str
+    deliveries: str | None = Field(default=None, description="its webhooks; absent where it has none")
 
 
 class OperationSummary(BaseModel):

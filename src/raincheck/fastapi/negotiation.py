@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from raincheck.core.errors import CallbacksDisabled, MalformedRequest
+from raincheck.core.errors import MalformedRequest
 from raincheck.core.quantities import duration
+from raincheck.fastapi.callback_headers import requested_callback
 from raincheck.fastapi.string_dictionary import string_dictionary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from raincheck.core.endpoints import Callback, Callbacks
 
 LONGEST_WAIT = 60.0
 _PREFERENCE = re.compile(
@@ -94,13 +97,21 @@ class SubmitOptions:
     not_before: datetime | None = None
     content_length: int | None = None
     stream: bool = False
+    callback: Callback | None = None
 
 
-def submit_options(headers: Iterable[tuple[bytes, bytes]], *, now: datetime) -> SubmitOptions:
+def submit_options(
+    headers: Iterable[tuple[bytes, bytes]],
+    *,
+    now: datetime,
+    callbacks: Callbacks | None = None,
+) -> SubmitOptions:
     """Read the submit headers in one pass.
 
+    :param callbacks: whether and which URLs callers may name.
     :raises MalformedRequest: a header of ours cannot be read.
-    :raises CallbacksDisabled: the caller names a callback URL.
+    :raises CallbacksDisabled: the caller names a callback URL where there are none.
+    :raises CallbackUrlRefused: the caller names one that is not allowed.
     """
     found: dict[bytes, list[str]] = {}
     for name, value in headers:
@@ -108,11 +119,6 @@ def submit_options(headers: Iterable[tuple[bytes, bytes]], *, now: datetime) -> 
             found.setdefault(name, []).append(value.decode("latin-1"))
     if not found:
         return SubmitOptions()
-    if b"callback-url" in found or b"callback-events" in found:
-        detail = (
-            "This application calls no URLs back. Poll the operation's `links.self` instead, or send no Callback-Url."
-        )
-        raise CallbacksDisabled(detail)
     length = found.get(b"content-length", [""])[0]
     return SubmitOptions(
         preferences=parse_prefer(found[b"prefer"]) if b"prefer" in found else _NO_PREFERENCES,
@@ -122,6 +128,7 @@ def submit_options(headers: Iterable[tuple[bytes, bytes]], *, now: datetime) -> 
         not_before=_not_before(found, now),
         content_length=int(length) if length.isdigit() else None,
         stream=any("text/event-stream" in value for value in found.get(b"accept", ())),
+        callback=requested_callback(found.get(b"callback-url", ()), found.get(b"callback-events", ()), rules=callbacks),
     )
 
 

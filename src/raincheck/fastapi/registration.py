@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from raincheck.core.errors import DefinitionError
 from raincheck.core.importable import NotImportable, importable
 from raincheck.core.quantities import duration, size
 from raincheck.core.retry import Retry
-from raincheck.fastapi import openapi
+from raincheck.fastapi import delivery_documents, openapi
 from raincheck.fastapi.annotations import UnknownAnnotation, evaluated, split
 from raincheck.fastapi.answers import refusals
 from raincheck.fastapi.binding import FunctionBinding, bind
@@ -59,11 +60,13 @@ class Registry:
     """All kinds of one Raincheck, by their durable names.
 
     :param owner_annotation: annotation of the routes' owner parameter; None without an owner rule.
+    :param callbacks: whether callers may name a URL that hears of their operation.
     """
 
     gateway: Gateway
     owner_annotation: Any | None
     max_body: int
+    callbacks: bool = False
     kinds: dict[str, Kind] = field(default_factory=dict)
     guarded: list[str] = field(default_factory=list)
 
@@ -239,8 +242,12 @@ def _route_options(
     extra = dict(options.get("openapi_extra") or {})
     extra["parameters"] = [*extra.get("parameters", []), *openapi.submit_parameters()]
     kept["openapi_extra"] = extra
+    named = re.sub(r"[^\w-]+", "_", kind.name)
     if "generate_unique_id_function" not in kept:
-        kept.setdefault("operation_id", re.sub(r"[^\w-]+", "_", kind.name))
+        kept.setdefault("operation_id", named)
+    if registry.callbacks:
+        extra["parameters"] += deepcopy(delivery_documents.CALLBACK_PARAMETERS)
+        kept["callbacks"] = [*(kept.get("callbacks") or ()), *delivery_documents.callback_routes(named, model)]
     if _TAKES_BODY_LIMIT and _reads_form(binding.plan):
         kept.setdefault("max_body_size", registry.max_body)
     # With a status_code of 202 both answers have one status: the function's own, and the operation.

@@ -14,9 +14,10 @@ from starlette.routing import Route
 from raincheck.core import wire
 from raincheck.core.errors import ListDisabled, MalformedRequest, OperationFinished, RequestProblem
 from raincheck.core.operation import Operation, Status
-from raincheck.fastapi import openapi, paging, stream_documents
+from raincheck.fastapi import delivery_documents, openapi, paging, stream_documents
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.authorisation import Authorisation
+from raincheck.fastapi.delivery_routes import DeliveryRoutes
 from raincheck.fastapi.negotiation import (
     LONGEST_WAIT,
     applied,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _JSON = "application/json"
 _LARGEST_WAIT = 999_999_999
+_DELIVERIES = "/operations/{operation_id}/deliveries"
 
 
 def operation_routes(
@@ -50,8 +52,12 @@ def operation_routes(
     owner: Callable[..., Any] | None,
     dependencies: Sequence[Any],
     allowed_origins: Sequence[str] = (),
+    webhooks: bool = False,
 ) -> list[APIRouter]:
-    """Return the routers of all operation routes, guarded by the dependencies."""
+    """Return the routers of all operation routes, guarded by the dependencies.
+
+    :param webhooks: whether the application sends any, so that there are deliveries to look at.
+    """
     router = APIRouter(prefix=gateway.prefix, dependencies=list(dependencies), tags=["operations"])
     routes = _Routes(gateway, listed=owner is not None)
     caller = owner_parameter(owner)
@@ -83,6 +89,11 @@ def operation_routes(
     add("/operations/{operation_id}/cancel", "POST", routes.cancel_operation, openapi.CANCEL)
     add("/operations/{operation_id}/retry", "POST", routes.retry_operation, openapi.RETRY)
     add("/operations/{operation_id}", "DELETE", routes.delete_operation, openapi.DELETE)
+    if webhooks:
+        deliveries = DeliveryRoutes(gateway)
+        add(_DELIVERIES, "GET", deliveries.list_operation_deliveries, delivery_documents.DELIVERIES)
+        redeliver = f"{_DELIVERIES}/{{delivery_id}}/redeliver"
+        add(redeliver, "POST", deliveries.redeliver_operation_delivery, delivery_documents.REDELIVER)
     router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", _OtherMethods("DELETE, GET")))
     return [router, _unguarded(gateway, streams, authorisation, allowed_origins, guarded=guarded)]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from enum import Enum
 
-    from fastapi import FastAPI, params
+    from fastapi import params
     from fastapi.routing import APIRoute
     from starlette.routing import BaseRoute
 
@@ -105,7 +105,7 @@ class OperationRouter(APIRouter):
 
 
 def operation_decorator(
-    target: FastAPI | APIRouter,
+    target: APIRouter,
     registry: Registry,
     method: str,
     path: str,

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from raincheck.core.endpoints import Callbacks
     from raincheck.ports import BlobStore, TicketStore
+    from raincheck.roles.delivery_desk import DeliveryDesk
     from raincheck.roles.follower import Follower
     from raincheck.roles.handover import Handover
     from raincheck.roles.owner_follower import OwnerFollower
@@ -34,16 +36,20 @@ class Serving:
     follow: Callable[[Mapping[str, int], Callable[[], object]], Follower]
     when_draining: Callable[[Callable[[], None]], Callable[[], None]]
     follow_owner: Callable[[str, Callable[[], object]], OwnerFollower]
+    deliveries: DeliveryDesk
+    callbacks: Callbacks | None
 
 
 class Gateway:
     """Gives routes the running parts, or an error that says why there are none.
 
     :param prefix: where the operation routes are, below the application's ``root_path``.
+    :param delivered: whether every operation has deliveries, because webhooks are configured.
     """
 
-    def __init__(self, *, prefix: str) -> None:
+    def __init__(self, *, prefix: str, delivered: bool = False) -> None:
         self.prefix = prefix
+        self.delivered = delivered
         self.serving: Serving | None = None
 
     def parts(self) -> Serving:
@@ -63,4 +69,4 @@ class Gateway:
 
     def links(self, request: Request) -> Links:
         """Return the links as this client reaches them."""
-        return Links(f"{request.scope.get('root_path', '')}{self.prefix}/operations")
+        return Links(f"{request.scope.get('root_path', '')}{self.prefix}/operations", self.delivered)

@@ -72,7 +72,7 @@ class Submitter:
 
     async def _accept(self, request: Request, values: Mapping[str, Any], owner: str) -> Response:
         parts = self._gateway.parts()
-        options = submit_options(request.scope["headers"], now=parts.clock())
+        options = submit_options(request.scope["headers"], now=parts.clock(), callbacks=parts.callbacks)
         if options.stream:
             # A reader that reconnects repeats its request: that attaches, and never creates.
             attached = await self._streams.attached(request, owner)
@@ -131,6 +131,7 @@ class Submitter:
             metadata=options.metadata or {},
             timeout=options.timeout,
             not_before=options.not_before,
+            callback=options.callback,
             idempotency_key=key,
             fingerprint=None if key is None else fingerprint(captured.content),
         )

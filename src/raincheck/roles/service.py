@@ -25,6 +25,7 @@ from raincheck.ports import Accepted, KeyConflict, Replayed, Tombstone
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from raincheck.core.endpoints import Callback
     from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore, Submitted
     from raincheck.roles.claimer import Claimer
     from raincheck.roles.durations import Durations
@@ -48,6 +49,7 @@ class Submission:
     idempotency_key: str | None = None
     fingerprint: str | None = None
     rerun_of: str | None = None
+    callback: Callback | None = None
 
 
 class Service:
@@ -143,6 +145,7 @@ class Service:
             rerun_of=submission.rerun_of,
             idempotency_key=submission.idempotency_key,
             fingerprint=submission.fingerprint,
+            callback=submission.callback,
             input=submission.input,
         )
 
@@ -283,6 +286,7 @@ class Service:
             idempotency_key=idempotency_key,
             fingerprint=None if idempotency_key is None else f"rerun:{former.id}",
             rerun_of=former.id,
+            callback=former.callback,
         )
         await self.check_room()
         await self._blobs.link_inputs(former.id, submission.id)

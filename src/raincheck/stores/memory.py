@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -28,6 +27,7 @@ from raincheck.ports import (
     Submitted,
     Tombstone,
 )
+from raincheck.stores.memory_deliveries import MemoryDeliveries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,11 +42,11 @@ TOMBSTONES_KEPT = timedelta(days=7)
 LAST_POSITION = 1000
 
 
-class MemoryStore:
+class MemoryStore(MemoryDeliveries):
     """Operations and events in dictionaries behind one lock; usable from any thread's event loop."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__()
         self._operations: dict[str, Operation] = {}
         self._events: dict[str, list[Event]] = {}
         self._keys: dict[tuple[str, str, str], str] = {}
@@ -142,6 +142,7 @@ class MemoryStore:
             expired = [each for each in self._operations.values() if _expired(each, now)][:limit]
             for operation in expired:
                 self._bury(operation, reason="expired", now=now)
+            self._forget_endpoints(now)
         return [operation.id for operation in expired]
 
     # --- reading --------------------------------------------------------------------------------------------
@@ -283,11 +284,12 @@ class MemoryStore:
         operation = change.operation
         self._operations[operation.id] = operation
         self._events.setdefault(operation.id, []).extend(change.events)
-        self._unpublished.append(change)
+        self._unpublished.append(self._with_deliveries(change))
 
     def _bury(self, operation: Operation, *, reason: str, now: datetime) -> None:
         del self._operations[operation.id]
         del self._events[operation.id]
+        self._bury_deliveries(operation.id)
         key = None
         if operation.idempotency_key is not None:
             key = (operation.owner, operation.kind, operation.idempotency_key)

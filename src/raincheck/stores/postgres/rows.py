@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from raincheck.core.endpoints import Callback
 from raincheck.core.events import Event, EventType
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult
@@ -23,8 +24,9 @@ _LIGHT = (
     "output_events, output_bytes, metadata, rerun_of, idempotency_key, fingerprint, error, traceback, result"
 )
 # What a transition needs: the input and the result's bytes stay where they are.
-LIGHT_COLUMNS = f"{_LIGHT}, NULL::bytea AS result_body, '{{}}'::text AS input"
-FULL_COLUMNS = f"{_LIGHT}, result_body, input"
+LIGHT_COLUMNS = f"{_LIGHT}, NULL::bytea AS result_body, '{{}}'::text AS input, callback"
+FULL_COLUMNS = f"{_LIGHT}, result_body, input, callback"
+_MILLISECOND = timedelta(milliseconds=1)
 _NO_METADATA: dict[str, str] = {}
 _STATUSES = {status.value: status for status in Status}
 _TYPES = {kind.value: kind for kind in EventType}
@@ -88,6 +90,7 @@ def operation_from(row: Sequence[Any]) -> Operation:
         traceback=_original(row[35]),
         result=None if row[36] is None else _result_from(row[36], row[37]),
         input=original(row[38]),
+        callback=None if row[39] is None else _callback_from(row[39]),
     )
 
 
@@ -97,21 +100,30 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
         operation.id,
         storable(operation.kind),
         storable(operation.owner),
+        operation.status.value,
+        operation.version,
+        operation.run,
+        operation.attempt,
         operation.max_attempts,
         operation.max_losses,
         storable(operation.queue),
         operation.priority,
         milliseconds(operation.created_at),
+        milliseconds(operation.updated_at),
         milliseconds(operation.run_at),
         _milliseconds(operation.scheduled_for),
+        _milliseconds(operation.started_at),
         _milliseconds(operation.deadline_at),
-        operation.retention // timedelta(milliseconds=1),
+        operation.retention // _MILLISECOND,
+        _storable(operation.worker),
+        _milliseconds(operation.lease_until),
         json.dumps(operation.metadata) if operation.metadata else "{}",
         "\n".join(tags(operation.metadata)),
         operation.rerun_of,
         _storable(operation.idempotency_key),
         _storable(operation.fingerprint),
         storable(operation.input),
+        None if operation.callback is None else json.dumps([operation.callback.url, operation.callback.events]),
     )
 
 
@@ -184,6 +196,11 @@ def _milliseconds(moment: datetime | None) -> int | None:
 
 def _progress_text(progress: Progress) -> str:
     return json.dumps({name: value for name, value in asdict(progress).items() if value is not None})
+
+
+def _callback_from(text: str) -> Callback:
+    url, events = json.loads(text)
+    return Callback(url, tuple(events))
 
 
 def _problem_from(text: str) -> Problem:

@@ -13,6 +13,7 @@ from raincheck.ports import Lease, Renewal
 from raincheck.stores.postgres import reading, retention, tickets
 from raincheck.stores.postgres.clock import DatabaseClock
 from raincheck.stores.postgres.connecting import connect_patiently
+from raincheck.stores.postgres.delivery_store import PostgresDeliveries
 from raincheck.stores.postgres.opening import migrate
 from raincheck.stores.postgres.pool import Pool
 from raincheck.stores.postgres.queries import statement
@@ -35,18 +36,18 @@ logger = logging.getLogger("raincheck.store")
 _LOOK_AT_CLOCK = 5.0
 
 
-class PostgresStore:
-    """Implements OperationStore, EventStore and TicketStore in one schema that any number of machines may share.
+class PostgresStore(PostgresDeliveries):
+    """Implements all the store ports in one schema that any number of machines may share.
 
     :param database: where it is; the schema is made at the first start.
     """
 
     def __init__(self, database: PostgresDatabase) -> None:
+        super().__init__(pool=Pool(database), schema=database.schema)
         self.database = database
         self.clock = DatabaseClock()
-        self.pool = Pool(database)
         self._queries = reading.Queries(database.schema)
-        self._transaction = Transaction(schema=database.schema)
+        self._transaction = Transaction(schema=database.schema, endpoints=lambda: self._endpoints)
         self._renew = statement("renew_leases", schema=database.schema)
         self._renewer = Renewer(database)
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
@@ -102,11 +103,11 @@ class PostgresStore:
 
     # --- writing ----------------------------------------------------------------------------------------------
 
-    async def submit(self, operation: Operation) -> Submitted:
-        """Make a new operation durable, or find the one that its idempotency key belongs to."""
+    async def submit(self, operation: Operation, *, claim: Claim | None = None) -> Submitted:
+        """Make a new operation durable, leased if it may start at once, or find the one that its key belongs to."""
         while True:
             with contextlib.suppress(KeyFreed):
-                submitted: Submitted = await self._write(Submit, operation=operation)
+                submitted: Submitted = await self._write(Submit, operation=operation, claim=claim)
                 return submitted
 
     async def claim(self, claim: Claim) -> list[Operation]:
@@ -148,7 +149,13 @@ class PostgresStore:
 
     async def prune(self, now: datetime, *, limit: int = 500) -> list[str]:
         """Replace expired operations by tombstones and forget old tombstones."""
-        return await self.pool.write(lambda connection: retention.prune(connection, self.database.schema, now, limit))
+
+        async def prune(connection: Any) -> list[str]:
+            gone = await retention.prune(connection, self.database.schema, now, limit)
+            await self.delivery_queries.forget_endpoints(connection, now)
+            return gone
+
+        return await self.pool.write(prune)
 
     # --- tickets ----------------------------------------------------------------------------------------------
 

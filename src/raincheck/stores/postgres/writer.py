@@ -142,15 +142,19 @@ class Writer:
             unit.forget()
         batch.sent, batch.number = batch.sent and batch.number is None, None
         submits = batch.of(Submit)
-        if len(submits) == len(batch.units) and not self._database.pooled:
-            batch.sent = True
-            await self._transaction.submit(self._connection, submits)
+        if self._database.pooled:
+            await begin(self._connection, self._database)
+        inserts_only = await self._transaction.lease(self._connection, submits)
+        if inserts_only and len(submits) == len(batch.units) and not self._database.pooled:
+            batch.sent = True  # the statement is its own transaction
+            await self._transaction.insert(self._connection, submits)
             return
-        await begin(self._connection, self._database)
-        await self._transaction.submit(self._connection, submits)
+        if not self._database.pooled:
+            await begin(self._connection, self._database)
+        inserted = await self._transaction.insert(self._connection, submits)
         altered = await self._transaction.alter(self._connection, batch.of(Alter))
         taken = await self._transaction.take(self._connection, batch.of(Take))
-        batch.sent, batch.number = True, altered or taken
+        batch.sent, batch.number = True, inserted or altered or taken
         await self._connection.execute("COMMIT")
 
     async def _was_committed(self, number: str) -> bool:

@@ -22,8 +22,9 @@ from raincheck.stores.sqlite.units import Alter, Submit, Work
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from raincheck.core.endpoints import Endpoint
     from raincheck.core.operation import Operation
     from raincheck.core.transitions import Change
     from raincheck.ports import Claim
@@ -42,10 +43,14 @@ _GET = f"SELECT {FULL_COLUMNS} FROM operations WHERE id = ?"  # noqa: S608 - con
 
 
 class Ledger:
-    """Belongs to the writer's thread and is the only one that writes with its connection."""
+    """Belongs to the writer's thread and is the only one that writes with its connection.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    :param endpoints: tells who hears of every operation.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, endpoints: Callable[[], Sequence[Endpoint]]) -> None:
         self._connection = connection
+        self._endpoints = endpoints
         self._held: dict[str, Operation] = {}
         self._data_version = -1
         self._schema = newest_schema()
@@ -59,7 +64,7 @@ class Ledger:
             return
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            page = Page(self._connection, self._known())
+            page = Page(self._connection, self._known(), self._endpoints())
             if submits:
                 self._accept(submits, page)
             _alter([unit for unit in units if isinstance(unit, Alter)], page)
@@ -99,6 +104,8 @@ class Ledger:
             for unit in fresh:
                 if unit.result.begun is not None:
                     page.remember(unit.result.begun)
+                    unit.changes = (page.tell(unit.changes[0]),)
+            page.flush()
 
     def _insert(self, submits: Sequence[Submit]) -> None:
         for unit in submits:
@@ -206,8 +213,7 @@ def _applied(unit: Alter, page: Page) -> tuple[Operation, Sequence[Change]]:
     change = unit.transition(record)
     if change is None or change.empty:
         return record, ()
-    page.put(change)
-    return change.operation, (change,)
+    return change.operation, (page.put(change),)
 
 
 def _work(unit: Work, page: Page) -> None:

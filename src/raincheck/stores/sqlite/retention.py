@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from raincheck.core.moments import milliseconds
+from raincheck.stores.sqlite import deliveries
 from raincheck.stores.sqlite.rows import LIGHT_COLUMNS, operation_from
 
 if TYPE_CHECKING:
@@ -55,10 +56,12 @@ def prune(page: Page, now: datetime, limit: int) -> tuple[list[str], Sequence[Ch
         "DELETE FROM tombstones WHERE id IN (SELECT id FROM tombstones WHERE until <= ? LIMIT ?)",
         (moment, limit),
     )
+    deliveries.forget_endpoints(connection, now)
     return [operation_id for (operation_id,) in expired], ()
 
 
 def _bury(connection: sqlite3.Connection, operation_id: str, reason: str, now: datetime) -> None:
     connection.execute(_BURY, (reason, milliseconds(now + _TOMBSTONE_AGE), operation_id))
     connection.execute("DELETE FROM events WHERE operation = ?", (operation_id,))
+    deliveries.bury(connection, operation_id)
     connection.execute("DELETE FROM operations WHERE id = ?", (operation_id,))

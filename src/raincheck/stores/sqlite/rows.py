@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from raincheck.core.endpoints import Callback
 from raincheck.core.events import Event, EventType
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult
@@ -22,10 +23,10 @@ _LIGHT = (
     "output_events, output_bytes, metadata, rerun_of, idempotency_key, fingerprint, error, traceback, result"
 )
 # What a transition needs: the input and the result's bytes stay where they are.
-LIGHT_COLUMNS = f"{_LIGHT}, NULL, '{{}}'"
-FULL_COLUMNS = f"{_LIGHT}, result_body, input"
+LIGHT_COLUMNS = f"{_LIGHT}, NULL, '{{}}', callback"
+FULL_COLUMNS = f"{_LIGHT}, result_body, input, callback"
 # What a run needs; it has no result yet.
-QUEUED_COLUMNS = f"{_LIGHT}, NULL, input"
+QUEUED_COLUMNS = f"{_LIGHT}, NULL, input, callback"
 _MILLISECOND = timedelta(milliseconds=1)
 _NO_METADATA: dict[str, str] = {}
 _STATUSES = {status.value: status for status in Status}
@@ -73,6 +74,7 @@ def operation_from(row: Sequence[Any]) -> Operation:
         traceback=row[35],
         result=None if row[36] is None else _result_from(row[36], row[37]),
         input=row[38],
+        callback=None if row[39] is None else _callback_from(row[39]),
     )
 
 
@@ -104,6 +106,7 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
         operation.idempotency_key,
         operation.fingerprint,
         operation.input,
+        None if operation.callback is None else json.dumps([operation.callback.url, operation.callback.events]),
     )
 
 
@@ -158,6 +161,11 @@ def _milliseconds(moment: datetime | None) -> int | None:
 
 def _progress_text(progress: Progress) -> str:
     return json.dumps({name: value for name, value in asdict(progress).items() if value is not None})
+
+
+def _callback_from(text: str) -> Callback:
+    url, events = json.loads(text)
+    return Callback(url, tuple(events))
 
 
 def _problem_from(text: str) -> Problem:

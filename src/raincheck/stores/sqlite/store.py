@@ -12,6 +12,7 @@ from raincheck.core.moments import milliseconds
 from raincheck.core.operation import Status
 from raincheck.ports import Lease, Overdue, Renewal, Submitted, Tombstone
 from raincheck.stores.sqlite import reading, retention, tickets
+from raincheck.stores.sqlite.delivery_store import SqliteDeliveries
 from raincheck.stores.sqlite.ledger import claim_parameters
 from raincheck.stores.sqlite.opening import connect, migrate, prepare_file, refusing_unusable
 from raincheck.stores.sqlite.page import json_rows
@@ -41,13 +42,14 @@ _RENEW = statement("renew_leases")
 _RENEWED = statement("renewed")
 
 
-class SqliteStore:
-    """Implements OperationStore, EventStore and Signals on one file that several processes may share.
+class SqliteStore(SqliteDeliveries):
+    """Implements OperationStore, EventStore, DeliveryStore and Signals on one file that several processes may share.
 
     :param path: the database file; created with mode 0600.
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
         self._notices: list[Callable[[], None]] = []
@@ -67,6 +69,7 @@ class SqliteStore:
         self._readers = Readers(self.path)
         self._writer = Writer(
             connection=self._connection,
+            endpoints=lambda: self._endpoints,
             committed=self._publish,
             foreign=self._notice_foreign,
         )
@@ -252,8 +255,7 @@ def _claim(page: Page, claim: Claim) -> tuple[list[Operation], Sequence[Change]]
         operation = operation_from(row)
         change = transitions.claim(operation, worker=claim.worker, lease_until=claim.lease_until, now=claim.now)
         if change is not None:
-            page.put(change)
-            changes.append(change)
+            changes.append(page.put(change))
     return [change.operation for change in changes], changes
 
 

@@ -15,12 +15,17 @@ from __future__ import annotations
 import pytest
 
 _MODULES = ("blobs", "change", "claim", "durability", "events", "looking", "reading", "renew", "retention", "starting")
-for _module in (*_MODULES, "submit", "tickets"):
+for _module in (*_MODULES, "submit", "tickets", "deliveries"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")  # before the imports: failures show their values
 
 from raincheck.testing.conformance.blobs import BlobStoreConformance  # noqa: E402
 from raincheck.testing.conformance.change import ChangeConformance  # noqa: E402
 from raincheck.testing.conformance.claim import ClaimConformance, QueueConformance  # noqa: E402
+from raincheck.testing.conformance.deliveries import (  # noqa: E402
+    DeliveryConformance,
+    DurableDeliveryConformance,
+    SharedDeliveryConformance,
+)
 from raincheck.testing.conformance.durability import DurableStoreConformance, SharedStoreConformance  # noqa: E402
 from raincheck.testing.conformance.events import EventsConformance, ListenerConformance  # noqa: E402
 from raincheck.testing.conformance.looking import LookingConformance  # noqa: E402
@@ -34,8 +39,11 @@ from raincheck.testing.conformance.tickets import SharedTicketConformance, Ticke
 
 __all__ = [
     "BlobStoreConformance",
+    "DeliveryConformance",
+    "DurableDeliveryConformance",
     "DurableStoreConformance",
     "OperationStoreConformance",
+    "SharedDeliveryConformance",
     "SharedStoreConformance",
     "SharedTicketConformance",
     "Store",

@@ -39,6 +39,7 @@ CREATE TABLE {schema}.operations (
     traceback           text,
     result              text,
     result_body         bytea,
+    callback            text,
     input               text NOT NULL
 -- Room in each page keeps renewals and progress off the indexes (HOT); a queue makes many dead rows, so clean often.
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
@@ -91,6 +92,38 @@ CREATE TABLE {schema}.tickets (
 );
 
 CREATE INDEX tickets_until ON {schema}.tickets (until);
+
+CREATE TABLE {schema}.deliveries (
+    id          text COLLATE "C" PRIMARY KEY,
+    operation   text COLLATE "C" NOT NULL,
+    source      text NOT NULL,
+    url         text NOT NULL,
+    receiver    text COLLATE "C" NOT NULL,
+    event       text NOT NULL,
+    version     bigint NOT NULL,
+    created_at  bigint NOT NULL,
+    due_at      bigint NOT NULL,
+    status      text NOT NULL,
+    run         bigint NOT NULL,
+    tries       bigint NOT NULL,
+    log         text NOT NULL,
+    worker      text,
+    lease_until bigint,
+    finished_at bigint
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+
+CREATE INDEX deliveries_operation ON {schema}.deliveries (operation);
+CREATE INDEX deliveries_pending ON {schema}.deliveries (receiver, due_at, id) WHERE status = 'pending';
+CREATE INDEX deliveries_sending ON {schema}.deliveries (worker) WHERE status = 'sending';
+CREATE INDEX deliveries_paused ON {schema}.deliveries (url) WHERE status = 'paused';
+
+CREATE TABLE {schema}.endpoints (
+    url            text PRIMARY KEY,
+    failing_since  bigint,
+    last_failed_at bigint,
+    disabled_at    bigint,
+    reason         text NOT NULL
+);
 
 CREATE TABLE {schema}.blobs (
     operation  text COLLATE "C" NOT NULL,

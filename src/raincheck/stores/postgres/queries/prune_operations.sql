@@ -9,6 +9,8 @@ WITH expired AS (
     RETURNING id, owner, kind, idempotency_key
 ), silenced AS (
     DELETE FROM {schema}.events WHERE operation IN (SELECT id FROM expired)
+), untold AS (
+    DELETE FROM {schema}.deliveries WHERE operation IN (SELECT id FROM expired)
 )
 INSERT INTO {schema}.tombstones (id, owner, kind, reason, idempotency_key, until)
 SELECT id, owner, kind, 'expired', idempotency_key, $3 FROM gone

@@ -37,6 +37,7 @@ CREATE TABLE operations (
     traceback           TEXT,
     result              TEXT,
     result_body         BLOB,
+    callback            TEXT,
     input               TEXT NOT NULL
 );
 
@@ -82,3 +83,35 @@ CREATE TABLE tickets (
 ) WITHOUT ROWID;
 
 CREATE INDEX tickets_until ON tickets (until);
+
+CREATE TABLE deliveries (
+    id          TEXT PRIMARY KEY NOT NULL,
+    operation   TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    url         TEXT NOT NULL,
+    receiver    TEXT NOT NULL,
+    event       TEXT NOT NULL,
+    version     INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL,
+    due_at      INTEGER NOT NULL,
+    status      TEXT NOT NULL,
+    run         INTEGER NOT NULL,
+    tries       INTEGER NOT NULL,
+    log         TEXT NOT NULL,
+    worker      TEXT,
+    lease_until INTEGER,
+    finished_at INTEGER
+);
+
+CREATE INDEX deliveries_operation ON deliveries (operation);
+CREATE INDEX deliveries_pending ON deliveries (receiver, due_at) WHERE status = 'pending';
+CREATE INDEX deliveries_sending ON deliveries (worker, lease_until) WHERE status = 'sending';
+CREATE INDEX deliveries_paused ON deliveries (url) WHERE status = 'paused';
+
+CREATE TABLE endpoints (
+    url            TEXT PRIMARY KEY NOT NULL,
+    failing_since  INTEGER,
+    last_failed_at INTEGER,
+    disabled_at    INTEGER,
+    reason         TEXT NOT NULL
+) WITHOUT ROWID;
