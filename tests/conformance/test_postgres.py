@@ -11,8 +11,10 @@ from raincheck.locations import PostgresDatabase, location
 from raincheck.stores.postgres import PostgresStore
 from raincheck.testing.conformance import (
     DeliveryConformance,
+    DurableDeliveryConformance,
     DurableStoreConformance,
     OperationStoreConformance,
+    SharedDeliveryConformance,
     SharedStoreConformance,
     SharedTicketConformance,
     TicketConformance,
@@ -44,8 +46,8 @@ async def opened(url: str, stack: AsyncExitStack) -> PostgresStore:
 class TestPostgresStore(
     OperationStoreConformance,
     TicketConformance,
-    DurableStoreConformance,
     DeliveryConformance,
+    DurableStoreConformance,
     DurableDeliveryConformance,
     SharedStoreConformance,
     SharedDeliveryConformance,
