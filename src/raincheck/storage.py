@@ -18,9 +18,8 @@ from raincheck.stores.sqlite.store import side_folder
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from raincheck.core.transitions import Change
     from raincheck.locations import Location
     from raincheck.ports import BlobStore, Liveness, Signals
 
@@ -87,11 +86,7 @@ def _postgres(database: PostgresDatabase, stack: contextlib.AsyncExitStack) -> S
         pauses=pauses,
         channel=database.schema,
     )
-
-    def tell(_: Sequence[Change]) -> None:
-        signals.tell()
-
-    store.subscribe(tell)
+    store.when_written(signals.tell)
     blobs = PostgresBlobs(pool=store.pool, schema=database.schema, folder=_temporary(stack))
     return Storage(store, blobs, NoLiveness(), signals, store.clock.now)
 

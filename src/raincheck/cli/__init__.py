@@ -90,3 +90,11 @@ def doctor(
     from raincheck.cli.doctor import examine
 
     examine(target, store, as_json=json)
+
+
+@app.command()
+def migrate(*, store: Store = None) -> None:
+    """Make the store's tables, or bring them to this release; for databases whose serving role may not."""
+    from raincheck.cli.migrating import migrate_store
+
+    migrate_store(store)

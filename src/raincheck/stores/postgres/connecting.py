@@ -72,12 +72,12 @@ async def begin(connection: Any, database: PostgresDatabase) -> None:
         await connection.execute("BEGIN")
 
 
-async def connect_patiently(database: PostgresDatabase) -> Any:
+async def connect_patiently(database: PostgresDatabase, *, patience: float | None = None) -> Any:
     """Open a direct connection at the start, waiting a while for a server that is starting too.
 
     :raises StoreError: it cannot be reached or refuses; the message says what to do.
     """
-    give_up = asyncio.get_running_loop().time() + _START_PATIENCE
+    give_up = asyncio.get_running_loop().time() + (_START_PATIENCE if patience is None else patience)
     async for _ in pauses():
         try:
             return await connect(database, direct=True)

@@ -24,6 +24,16 @@ class PostgresDeliveries:
         self.pool = pool
         self.delivery_queries = DeliveryQueries(schema)
         self._endpoints: tuple[Endpoint, ...] = ()
+        self._written: list[Callable[[], None]] = []
+
+    def when_written(self, callback: Callable[[], None]) -> None:
+        """Call back when this process has written something that others may wait for."""
+        self._written.append(callback)
+
+    def wrote(self) -> None:
+        """Call those who want to know that something was written."""
+        for callback in self._written:
+            callback()
 
     def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Write deliveries for these endpoints from now on."""
@@ -44,12 +54,16 @@ class PostgresDeliveries:
     ) -> Verdict:
         """Apply a transition to a delivery and its URL's health as they are now."""
         queries = self.delivery_queries
-        return await self.pool.write(lambda connection: queries.change(connection, delivery_id, transition))
+        verdict = await self.pool.write(lambda connection: queries.change(connection, delivery_id, transition))
+        self.wrote()
+        return verdict
 
     async def change_endpoint(self, url: str, transition: Callable[[Health], Health]) -> Health:
         """Apply a transition to the health of a URL as it is now."""
         queries = self.delivery_queries
-        return await self.pool.write(lambda connection: queries.change_endpoint(connection, url, transition))
+        health = await self.pool.write(lambda connection: queries.change_endpoint(connection, url, transition))
+        self.wrote()
+        return health
 
     async def overdue_deliveries(self, now: datetime, *, limit: int = 500) -> Overdue:
         """Return leases that ran out, and what each courier holds."""

@@ -31,12 +31,12 @@ async def migrate(connection: Any, database: PostgresDatabase) -> None:
     :raises SchemaTooNew: a newer release wrote it.
     :raises StoreError: the server is too old, or the role may not do what is needed.
     """
-    _refuse_old_server(connection, database)
+    refuse_old_server(connection, database)
     try:
         version = await schema_version(connection, database)
         if version < newest_schema():
             await _apply_migrations(connection, database)
-        _refuse_newer(max(version, await schema_version(connection, database)), database)
+        refuse_newer(max(version, await schema_version(connection, database)), database)
         await _refuse_missing_rights(connection, database)
     except driver().InsufficientPrivilegeError as error:
         msg = (
@@ -80,14 +80,22 @@ _FIRST = (
 )
 
 
-def _refuse_old_server(connection: Any, database: PostgresDatabase) -> None:
+def refuse_old_server(connection: Any, database: PostgresDatabase) -> None:
+    """Refuse a server that lacks what the statements need.
+
+    :raises StoreError: it is too old.
+    """
     version = connection.get_server_version()
     if version.major < OLDEST_SERVER:
         msg = f"{database} is PostgreSQL {version.major}; Raincheck needs {OLDEST_SERVER} or newer. Upgrade the server."
         raise StoreError(msg)
 
 
-def _refuse_newer(version: int, database: PostgresDatabase) -> None:
+def refuse_newer(version: int, database: PostgresDatabase) -> None:
+    """Refuse a schema that a newer release wrote.
+
+    :raises SchemaTooNew: it is.
+    """
     newest = newest_schema()
     if version > newest:
         msg = (

@@ -88,6 +88,7 @@ class PostgresStore(PostgresDeliveries):
         self._listeners.append(listener)
 
     def _publish(self, changes: Sequence[Change]) -> None:
+        self.wrote()
         for listener in self._listeners:
             try:
                 listener(changes)
@@ -100,6 +101,11 @@ class PostgresStore(PostgresDeliveries):
             await asyncio.sleep(_LOOK_AT_CLOCK)
             with contextlib.suppress(Exception):  # away: this machine's clock carries on, and others report it
                 await self.pool.read(self.clock.look)
+
+    async def notify(self) -> None:
+        """Tell the running processes that something was written, where none of this process's signals does."""
+        channel = self.database.schema
+        await self.pool.write(lambda connection: connection.execute("SELECT pg_notify($1, '')", channel))
 
     # --- writing ----------------------------------------------------------------------------------------------
 
