@@ -8,16 +8,17 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, capacity, ping, runs, streams, webhooks
+from benchmarks import accept, capacity, million, ping, runs, shutdown, streams, webhooks
 
 ALL = {
     "accept": accept.measure,
     "runs": runs.measure,
     "ping": ping.measure,
+    "shutdown": shutdown.measure,
     "streams": streams.measure,
     "webhooks": webhooks.measure,
 }
-SLOW = {"capacity": capacity.measure}  # minutes, and gigabytes: only where it is named
+SLOW = {"capacity": capacity.measure, "million": million.measure}  # minutes, and gigabytes: only where it is named
 RESULTS = Path(__file__).with_name("results.json")
 
 

@@ -22,7 +22,7 @@ from benchmarks.server import ROOT, pin, serving
 FINISHED = (0, 10_000, 100_000, 1_000_000)
 READERS = (0, 500, 1_000, 2_000, 4_000, 8_000)
 ROUNDS = 3
-SECONDS = 1.5
+SECONDS = 1.0
 IMAGES = ROOT / "docs" / "images"
 BEGIN, END = "<!-- capacity: written by `python -m benchmarks capacity` -->", "<!-- end of capacity -->"
 RESULTS = Path(__file__).with_name("capacity.json")

@@ -67,7 +67,7 @@ ALL = (
     ),
     Contestant("DBOS", "dbos_", "postgres", "dbos"),
     Contestant("fastapi-taskflow", "taskflow", "SQLite", "fastapi-taskflow"),
-    Contestant("fastapi-jobs", "jobs", "SQLite", "fastapi-jobs", (f"{APPS}.jobs",)),
+    Contestant("fastapi-jobs", "jobs", "SQLite", "fastapi-jobs", (f"{APPS}.jobs_worker",)),
 )
 
 

@@ -15,8 +15,8 @@ from benchmarks.load import Load, generate, request_bytes
 from benchmarks.peers.contestants import BARE, Contestant, Stage, staged
 from benchmarks.server import pin
 
-ROUNDS = 3
-SECONDS = 1.5
+ROUNDS = 9
+SECONDS = 0.5
 ORDER = {
     "customer": "c-1042",
     "lines": [{"sku": f"SKU-{n:05}", "quantity": n, "price": 9.5} for n in range(16)],
@@ -24,14 +24,17 @@ ORDER = {
 }
 BODY = json.dumps(ORDER).encode()
 SUBMIT = request_bytes("POST", "/submit", BODY)
-DRAIN_PATIENCE = 25.0
+DRAIN_PATIENCE = 12.0
 REVIVAL_PATIENCE = 45.0
 
 
 def load(stage: Stage, *, connections: int, seconds: float = SECONDS) -> Load:
-    done = asyncio.run(generate(stage.port, SUBMIT, connections=connections, seconds=seconds))
-    assert set(done.statuses) <= {200, 202}, (stage.contestant.name, done.statuses)
-    return done
+    return asyncio.run(generate(stage.port, SUBMIT, connections=connections, seconds=seconds))
+
+
+def accepted(done: Load) -> int:
+    """Count what was accepted; some contestants answer 500 under load."""
+    return done.statuses.get(200, 0) + done.statuses.get(202, 0)
 
 
 def accept(contestant: Contestant) -> dict[str, float]:
@@ -47,13 +50,16 @@ def accept(contestant: Contestant) -> dict[str, float]:
         pin(1)
         for each in (bare, stage):
             load(each, connections=64, seconds=0.5)
-        pairs = [(load(bare, connections=64).rate, load(stage, connections=64).rate) for _ in range(ROUNDS)]
-        alone = load(stage, connections=1)
+        rounds = [(load(bare, connections=64), load(stage, connections=64)) for _ in range(ROUNDS)]
+        pairs = [tuple(accepted(each) / each.seconds for each in both) for both in rounds]
+        refused = 1 - sum(accepted(ours) for _, ours in rounds) / sum(len(ours.latencies) for _, ours in rounds)
+        alone = load(stage, connections=1, seconds=1.5)
         return {
             "accept_ratio": statistics.median(ours / theirs for theirs, ours in pairs),
             "accepts_per_second": statistics.median(ours for _, ours in pairs),
             "bare_per_second": statistics.median(theirs for theirs, _ in pairs),
             "accept_p50_ms": alone.median,
+            "refused_percent": 100 * refused,
         }
 
 
@@ -64,7 +70,7 @@ def run(contestant: Contestant) -> dict[str, float]:
         until_works(stage)
         idle = idling(stage)
         waits = []
-        for _ in range(20):
+        for _ in range(10):
             began = time.perf_counter()
             _, answer = stage.call("POST", "/submit", BODY)
             while not stage.known(str(answer["id"])):
@@ -72,15 +78,15 @@ def run(contestant: Contestant) -> dict[str, float]:
             waits.append(1000 * (time.perf_counter() - began))
         before = len(stage.effects)
         began = time.monotonic()
-        accepted = len(load(stage, connections=32, seconds=3.0).latencies)
+        wanted = accepted(load(stage, connections=32, seconds=3.0))
         end = time.monotonic() + DRAIN_PATIENCE
-        while len(stage.effects) - before < accepted and time.monotonic() < end:
+        while len(stage.effects) - before < wanted and time.monotonic() < end:
             time.sleep(0.05)
         ran = stage.effects[before:]
         return idle | {
             "known_p50_ms": statistics.median(waits),
             "noops_per_second": len(ran) / (max(at for _, _, at in ran) - began),
-            "noops_drained": float(len(ran) >= accepted),
+            "noops_drained": float(len(ran) >= wanted),
         }
 
 
@@ -95,7 +101,7 @@ def until_works(stage: Stage) -> None:
 
 
 def idling(stage: Stage) -> dict[str, float]:
-    """Measure five seconds of nothing: share of a core, and memory, of all its own processes."""
+    """Measure four seconds of nothing: share of a core, and memory, of all its own processes."""
     time.sleep(1.0)
 
     def spent() -> float:
@@ -103,7 +109,7 @@ def idling(stage: Stage) -> dict[str, float]:
         return sum(each.user + each.system for each in times)
 
     before, began = spent(), time.monotonic()
-    time.sleep(5.0)
+    time.sleep(4.0)
     share = (spent() - before) / (time.monotonic() - began)
     memory = sum(process.memory_full_info().pss for process in stage.family())
     return {"idle_cpu_percent": 100 * share, "memory_mib": memory / 2**20, "processes": float(len(stage.family()))}

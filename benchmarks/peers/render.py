@@ -33,7 +33,7 @@ def tables(results: dict[str, Any]) -> str:
             continue
         name = f"{contestant.name} {found['version']}".strip()
         cells = [name, found["keeps"]]
-        cells += [_number(found, "accept_ratio", "{:.2f}"), _number(found, "accept_p50_ms", "{:.1f} ms")]
+        cells += [_accept(found), _number(found, "accept_p50_ms", "{:.1f} ms")]
         cells += [_number(found, "known_p50_ms", "{:,.1f} ms"), _noops(found)]
         cells += [_number(found, "idle_cpu_percent", "{:.1f} %"), _number(found, "memory_mib", "{:.0f} MiB")]
         speed.append("| " + " | ".join(cells) + " |")
@@ -46,6 +46,12 @@ def tables(results: dict[str, Any]) -> str:
 
 def _number(found: dict[str, Any], name: str, form: str) -> str:
     return form.format(found[name]) if name in found else "-"
+
+
+def _accept(found: dict[str, Any]) -> str:
+    text = _number(found, "accept_ratio", "{:.2f}")
+    refused = found.get("refused_percent", 0.0)
+    return f"{text}, {refused:.1f} % answered 500" if refused else text
 
 
 def _noops(found: dict[str, Any]) -> str:

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx2
-from fastapi import FastAPI, UploadFile
+from fastapi import FastAPI, HTTPException, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from examples.demo import folders
+from examples.demo.addresses import PUBLIC_URL, RECEIVER_URL, WEBHOOK_SECRET
 from examples.demo.fractal import View, render_fractal
 from examples.demo.orders import ImportReport, import_orders
 from examples.demo.report import render_report
 from examples.demo.tale import Model, read_texts, tell
 from examples.demo.weather import ForecastRequest, Forecasts, collect_forecasts, weather_service
-from raincheck import OperationContext, Raincheck, Retry, WorkerDepends
+from raincheck import OperationContext, Raincheck, Retry, Webhook, WorkerDepends
+from raincheck.dashboard import Operator
 
 
 @asynccontextmanager
@@ -30,8 +32,29 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
+def this_machine(request: Request) -> Operator:
+    """Let whoever sits at this machine act on the operator's page, at /dashboard; yours asks for a login."""
+    if request.client is None or request.client.host != "127.0.0.1":
+        raise HTTPException(403, "The demo's page is for this machine only.")
+    return Operator("demo")
+
+
 app = FastAPI(title="Raincheck demo", lifespan=lifespan)
-rain = Raincheck(app, store=f"sqlite:///{folders.OPERATIONS_DB}")
+rain = Raincheck(
+    app,
+    store=f"sqlite:///{folders.OPERATIONS_DB}",
+    dashboard=this_machine,
+    public_url=PUBLIC_URL,
+    webhooks=[
+        Webhook(
+            url=f"{RECEIVER_URL}/webhooks",
+            secret=WEBHOOK_SECRET,
+            # The demo's receiver runs on this machine, without TLS. Receivers on the internet do without this line,
+            # and then nothing but https to a public address is ever called.
+            private_networks=True,
+        )
+    ],
+)
 
 
 # --- waiting for others: an async function in the event loop --------------------------------------------------
@@ -134,6 +157,21 @@ def fractals(order: FractalRequest, scratch: Scratch, op: OperationContext) -> F
     )
     render_fractal(view, png, op=op)
     return FileResponse(png, media_type="image/png", filename="fractal.png", content_disposition_type="inline")
+
+
+# --- what the receiver of webhooks got ------------------------------------------------------------------------
+
+
+@app.get("/arrived", include_in_schema=False)
+async def arrived(operation: str = "") -> Response:
+    """Ask the receiver, so that the page needs to know one address only."""
+    asked = {"operation": operation} if operation else {}
+    try:
+        async with httpx2.AsyncClient(base_url=RECEIVER_URL, timeout=30, trust_env=False) as client:
+            answer = await client.get("/arrived", params=asked)
+    except httpx2.TransportError as error:
+        raise HTTPException(502, "The receiver of webhooks does not answer. Start the demo with: make demo") from error
+    return Response(answer.content, answer.status_code, media_type="application/json")
 
 
 # --- the page -------------------------------------------------------------------------------------------------

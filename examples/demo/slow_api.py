@@ -4,20 +4,17 @@ A forecast integrates an ensemble of slightly different Lorenz-96 atmospheres, s
 processor time. Two are computed at a time and two callers may wait; the next one gets 429 with Retry-After.
 """
 
-import argparse
 import asyncio
 import hashlib
 import os
-import socket
-import sys
-import threading
 from typing import Annotated
 
 import numpy as np
-import uvicorn
 from fastapi import FastAPI, HTTPException, Query
 from numpy.typing import NDArray
 from pydantic import BaseModel
+
+from examples.demo import neighbour
 
 DAYS = 10
 MEMBERS = 48
@@ -79,20 +76,6 @@ def _tendency(state: NDArray[np.float64]) -> NDArray[np.float64]:
     return tendency
 
 
-def main() -> None:
-    """Serve on an inherited socket until the launcher, which holds the other end of stdin, is gone."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fd", type=int, required=True, help="number of a listening socket")
-    options = parser.parse_args()
-    os.nice(10)  # a third party would have its own machine
-    threading.Thread(target=_end_with_launcher, daemon=True).start()
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[socket.socket(fileno=options.fd)])
-
-
-def _end_with_launcher() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    main()
+    os.nice(10)  # a third party would have its own machine
+    neighbour.serve(app)

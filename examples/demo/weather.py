@@ -1,10 +1,6 @@
 """Fan out to the slow weather service: all cities at once, as many at a time as the service likes."""
 
 import asyncio
-import os
-import socket
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -12,7 +8,7 @@ from typing import Annotated
 import httpx2
 from pydantic import BaseModel, Field
 
-from examples.demo.folders import HERE
+from examples.demo import neighbour
 from raincheck import OperationContext
 
 CITIES = [
@@ -93,19 +89,7 @@ async def fetch_forecast(weather: httpx2.AsyncClient, city: str) -> CityForecast
 @asynccontextmanager
 async def weather_service() -> AsyncIterator[str]:
     """Run the slow service in a process of its own on a free port, and give its URL."""
-    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        command = [sys.executable, "-m", "examples.demo.slow_api", "--fd", str(listener.fileno())]
-        service = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=PIPE,  # closing it, or dying, ends the service
-            cwd=HERE.parents[1],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
-            pass_fds=[listener.fileno()],
-            start_new_session=True,  # Ctrl-C is for the app, which may still need an answer while it drains
-        )
-    try:
+    listener = neighbour.listening()
+    url = neighbour.url_of(listener)
+    with neighbour.started("examples.demo.slow_api", listener):
         yield url
-    finally:
-        service.kill()
-        await service.wait()

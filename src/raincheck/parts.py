@@ -11,6 +11,7 @@ import secrets
 import socket
 from typing import TYPE_CHECKING, Self
 
+from raincheck.core.errors import StorageFull, StoreUnavailable
 from raincheck.core.wire import Links
 from raincheck.entropy import Entropy
 from raincheck.executors.asyncio_ import AsyncioExecutor
@@ -92,15 +93,23 @@ class Parts:
     async def _open_store(self, stack: contextlib.AsyncExitStack) -> None:
         storage = await open_storage(self._settings.location, stack)
         self._store = storage.store
-        self._store.set_endpoints(self._policy.endpoints)
+        self._overview = storage.overview
+        await self._tell_endpoints()
         self._store.subscribe(self._committed)
         self._blobs = storage.blobs
         self._liveness = storage.liveness
         self._signals = storage.signals
         self._clock = storage.clock
 
+    async def _tell_endpoints(self) -> None:
+        try:
+            await self._store.set_endpoints(self._policy.endpoints)
+        except (StorageFull, StoreUnavailable) as error:
+            # They count in this process all the same; only commands of the command line do not know of a change.
+            logger.warning("the endpoints of webhooks could not be kept in the store: %s", error)
+
     async def _start_serving(self, stack: contextlib.AsyncExitStack) -> None:
-        self._tail = Tail(store=self._store)
+        self._tail = Tail(store=self._store, overview=self._overview)
         self._durations = Durations()
         self._handover = Handover(self._settings.handover if self._workers else 0)
         self._runner: Runner | None = None
@@ -131,6 +140,9 @@ class Parts:
             deliveries=DeliveryDesk(
                 store=self._store, service=self._service, clock=self._clock, woken=self._delivery_wanted
             ),
+            overview=self._overview,
+            liveness=self._liveness,
+            lease=self._settings.lease,
         )
         await self._tail.start()
         stack.push_async_callback(self._tail.stop)

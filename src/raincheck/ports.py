@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation, Problem, Status
     from raincheck.core.outcome import Outcome, Returned
+    from raincheck.core.overview import Overview
     from raincheck.core.retry import Retry
     from raincheck.core.transitions import Change
     from raincheck.invocation import Invocation
@@ -262,6 +263,30 @@ class EventStore(Protocol):
     ) -> dict[str, tuple[Operation, list[Event]]]: ...
 
 
+class OverviewStore(Protocol):
+    """What the operator's page asks, apart from the store that serves: it reads much and must hold nothing up.
+
+    1. ``overview`` counts at one moment. Of the window at most ``most`` finished operations are counted, the newest.
+    2. ``held`` and ``changed_by_anyone`` give records without input and result bytes, whoever owns them.
+    """
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def overview(self, *, now: datetime, since: datetime, bucket: timedelta, most: int = 100_000) -> Overview:
+        """Count what is under way now, and what finished since a moment in buckets of a length."""
+        ...
+
+    async def held(self, *, limit: int = 1000) -> list[Operation]:
+        """Return what workers hold, by worker and then by id."""
+        ...
+
+    async def changed_by_anyone(self, moment: datetime, *, limit: int = 1000) -> list[Operation]:
+        """Return what has changed since a moment, as ``EventStore.changed_since`` does for one owner."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """Lets its bearer read one operation's events; kept by digest."""
@@ -412,9 +437,13 @@ class DeliveryStore(Protocol):
     5. An endpoint that becomes disabled pauses its pending deliveries, and new ones begin paused; enabled again, they
        are pending and due.
     6. Deleting or pruning an operation takes its deliveries along, also those under way.
+    7. ``set_endpoints`` also keeps the endpoints with the data; ``adopt_endpoints`` takes those that were kept last, so
+       that a command which cancels an operation without the application's configuration makes its deliveries too.
     """
 
-    def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None: ...
+    async def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None: ...
+
+    async def adopt_endpoints(self) -> None: ...
 
     async def lease_deliveries(self, claim: DeliveryClaim) -> list[Delivery]: ...
 

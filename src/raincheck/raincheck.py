@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from raincheck import settings as settings_module
 from raincheck.core.errors import ConfigurationError, DefinitionError
+from raincheck.dashboard.routes import dashboard_routes
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.delivery_documents import add_webhooks
 from raincheck.fastapi.registration import Registry
@@ -46,6 +47,8 @@ class Raincheck:
     :param callbacks: lets callers name a URL that hears of their operation (``Callback-Url``).
     :param webhooks: endpoints that hear of every operation.
     :param public_url: the URL under which clients reach the application; needed with webhooks, for their links.
+    :param dashboard: a FastAPI dependency that guards the operator's page at ``{prefix}/dashboard``; None: no page. It
+        raises to refuse, returns ``raincheck.dashboard.Operator(name)`` to let act, and anything else to let look.
     :param prefix: path before ``/operations``.
     :raises ConfigurationError: a setting cannot be used.
     """
@@ -61,6 +64,7 @@ class Raincheck:
         callbacks: Callbacks | None = None,
         webhooks: Sequence[Webhook] = (),
         public_url: str | None = None,
+        dashboard: Callable[..., Any] | None = None,
         prefix: str | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -73,6 +77,7 @@ class Raincheck:
             msg = f"prefix={prefix!r} must start with a slash and not end with one, such as '/api'."
             raise ConfigurationError(msg)
         self._owner = owner
+        self._dashboard = dashboard
         self._dependencies = tuple(dependencies)
         self._policy = checked_policy(
             callbacks=callbacks, webhooks=webhooks, public_url=self.settings.public_url.rstrip("/")
@@ -104,12 +109,17 @@ class Raincheck:
             self._gateway,
             owner=self._owner,
             dependencies=self._dependencies,
+            outer_dependencies=app.router.dependencies,
             allowed_origins=self.settings.allowed_origin_list,
             webhooks=bool(self._policy),
         )
         add_webhooks(app.webhooks, {event for webhook in self._policy.webhooks for event in webhook.events})
-        for router in routes:
+        app.router.routes.extend(routes.live)
+        for router in routes.routers:
             app.include_router(router)
+        if self._dashboard is not None:
+            page = dashboard_routes(self._gateway, guard=self._dashboard, kinds=self._registry.kinds)
+            app.include_router(page)
         outer = app.router.lifespan_context
 
         @contextlib.asynccontextmanager

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from raincheck.locations import Memory, PostgresDatabase, SqliteFile
 from raincheck.stores.blobs import LocalBlobs
 from raincheck.stores.memory import MemoryStore
+from raincheck.stores.memory_overview import MemoryOverview
 from raincheck.stores.no_liveness import NoLiveness
 from raincheck.stores.sqlite import SqliteStore
 from raincheck.stores.sqlite.liveness import FileLiveness
+from raincheck.stores.sqlite.overview import SqliteOverview
 from raincheck.stores.sqlite.store import side_folder
 
 if TYPE_CHECKING:
@@ -21,19 +23,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from raincheck.locations import Location
-    from raincheck.ports import BlobStore, Liveness, Signals
+    from raincheck.ports import BlobStore, Liveness, OverviewStore, Signals
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
     """What one process works on.
 
-    :param store: implements OperationStore, EventStore and TicketStore.
+    :param store: implements OperationStore, EventStore, TicketStore and DeliveryStore.
+    :param overview: reads the same records for the operator's page.
     :param signals: hints of other processes; None where there are no others.
     :param clock: the time by which all processes on the same data judge leases.
     """
 
     store: Any
+    overview: OverviewStore
     blobs: BlobStore
     liveness: Liveness
     signals: Signals | None
@@ -49,6 +53,8 @@ async def open_storage(location: Location, stack: contextlib.AsyncExitStack) -> 
     storage = _chosen(location, stack)
     await storage.store.open()
     stack.push_async_callback(storage.store.close)
+    await storage.overview.open()
+    stack.push_async_callback(storage.overview.close)
     return storage
 
 
@@ -64,13 +70,16 @@ def _chosen(location: Location, stack: contextlib.AsyncExitStack) -> Storage:
 
 def _memory(stack: contextlib.AsyncExitStack) -> Storage:
     folder = _temporary(stack)
-    return Storage(MemoryStore(), LocalBlobs(folder / "blobs"), FileLiveness(folder / "workers"), None, _now)
+    store = MemoryStore()
+    liveness = FileLiveness(folder / "workers")
+    return Storage(store, MemoryOverview(store), LocalBlobs(folder / "blobs"), liveness, None, _now)
 
 
 def _sqlite(path: Path) -> Storage:
     store = SqliteStore(path)
     folder = side_folder(path)
-    return Storage(store, LocalBlobs(folder / "blobs"), FileLiveness(folder / "workers"), store, _now)
+    liveness = FileLiveness(folder / "workers")
+    return Storage(store, SqliteOverview(path), LocalBlobs(folder / "blobs"), liveness, store, _now)
 
 
 def _postgres(database: PostgresDatabase, stack: contextlib.AsyncExitStack) -> Storage:
@@ -78,6 +87,7 @@ def _postgres(database: PostgresDatabase, stack: contextlib.AsyncExitStack) -> S
     from raincheck.stores.postgres import PostgresStore  # noqa: PLC0415
     from raincheck.stores.postgres.blobs import PostgresBlobs  # noqa: PLC0415
     from raincheck.stores.postgres.connecting import connect, driver, pauses  # noqa: PLC0415
+    from raincheck.stores.postgres.overview import PostgresOverview  # noqa: PLC0415
 
     driver()
     store = PostgresStore(database)
@@ -88,7 +98,7 @@ def _postgres(database: PostgresDatabase, stack: contextlib.AsyncExitStack) -> S
     )
     store.when_written(signals.tell)
     blobs = PostgresBlobs(pool=store.pool, schema=database.schema, folder=_temporary(stack))
-    return Storage(store, blobs, NoLiveness(), signals, store.clock.now)
+    return Storage(store, PostgresOverview(database), blobs, NoLiveness(), signals, store.clock.now)
 
 
 def _temporary(stack: contextlib.AsyncExitStack) -> Path:

@@ -7,11 +7,20 @@ import os
 from fastapi import FastAPI
 
 from raincheck import Raincheck, Webhook
+from raincheck.stores.sqlite import SqliteStore
+
+
+async def deaf(store: SqliteStore, notice: object) -> None:
+    """Hear nothing of other processes."""
+
+
+if os.environ.get("CHAOS_DEAF"):
+    SqliteStore.start = deaf  # type: ignore[method-assign,assignment]
 
 app = FastAPI()
 rain = Raincheck(
     app,
-    public_url="https://api.example.com",
+    public_url=os.environ.get("HOOKED_PUBLIC_URL", "https://api.example.com"),  # tells which process sent a webhook
     webhooks=[Webhook(url=os.environ["HOOKED_RECEIVER"], secret=os.environ["HOOKED_SECRET"], private_networks=True)],
 )
 

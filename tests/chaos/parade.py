@@ -158,23 +158,36 @@ def one_process(scene: Scene, points: Sequence[str]) -> Parade:
     return parade
 
 
-def several_processes(scene: Scene, points: Sequence[str], *, workers: bool) -> tuple[Parade, list[float]]:
-    """Let one process of two crash at each point while the other lives on; return also the seconds of takeovers.
+def worker_programs(scene: Scene, points: Sequence[str]) -> Parade:
+    """Let a ``raincheck worker`` crash at each point, beside a server that only accepts; the next one goes on."""
+    parade = Parade(scene)
+    scene.settings["RAINCHECK_WORKERS"] = "false"
+    server = scene.start(module=MODULE).ready()
+    for point in points:
+        victim = scene.start_worker(module=MODULE, CHAOS_CRASH=point)
+        made = parade.life(server)
+        if not point.startswith("renew."):
+            parade.end_some(server, made)
+        parade.until_crash(point)
+        with contextlib.suppress(ProcessLookupError):
+            victim.process.kill()  # where a child died, its worker lives
+        victim.process.wait(15)
+    scene.start_worker(module=MODULE)
+    parade.settle(server)
+    return parade
 
-    :param workers: the crashing process is a ``raincheck worker``, and the survivor has the server with it.
-    """
+
+def several_processes(scene: Scene, points: Sequence[str]) -> tuple[Parade, list[float]]:
+    """Let one server of two crash at each point while the other lives on; return also the seconds of takeovers."""
     parade = Parade(scene)
     survivor = scene.start(module=MODULE).ready()
     for point in points:
-        start = scene.start_worker if workers else scene.start
-        victim = start(module=MODULE, CHAOS_CRASH=point)
+        victim = scene.start(module=MODULE, CHAOS_CRASH=point)
         with dying(victim):
-            if not workers:
-                victim.ready()
+            victim.ready()
             end = time.monotonic() + 20
             while parade.crashed() == parade.crashes and time.monotonic() < end:
-                server = survivor if workers else victim
-                parade.end_some(server, parade.life(server))
+                parade.end_some(victim, parade.life(victim))
                 time.sleep(0.1)
         parade.until_crash(point)
         with contextlib.suppress(ProcessLookupError):

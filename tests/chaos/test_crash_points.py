@@ -12,7 +12,14 @@ import random
 import pytest
 
 from tests.chaos.driver import Scene
-from tests.chaos.parade import AROUND_COMMITS, IN_FUNCTIONS, OF_WORKERS, one_process, several_processes
+from tests.chaos.parade import (
+    AROUND_COMMITS,
+    IN_FUNCTIONS,
+    OF_WORKERS,
+    one_process,
+    several_processes,
+    worker_programs,
+)
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 TAKEOVER = 2.0 + 0.5  # half a second for the machine
@@ -36,14 +43,13 @@ def test_a_server_that_dies_around_commits_loses_nothing(scene: Scene, deep: boo
 def test_one_of_two_servers_dies_around_commits_and_the_other_takes_over(scene: Scene, deep: bool) -> None:
     """The survivor runs what the dead one held within two seconds, long before its lease ends."""
     points = chosen(tuple(point for point in AROUND_COMMITS if not point.startswith("renew")), 3, deep=deep)
-    _, took = several_processes(scene, points, workers=False)
+    _, took = several_processes(scene, points)
     assert took
     assert max(took) < TAKEOVER, took
 
 
 def test_a_worker_program_dies_around_commits_and_in_functions(scene: Scene, deep: bool) -> None:
-    """Beside a server that works too: a child's death harms its operation alone, a worker's death is taken over."""
+    """A child's death harms its operation alone; what a dead worker held or had not begun, the next worker runs."""
     scene.settings["RAINCHECK_LEASE"] = "1s"
-    points = chosen(OF_WORKERS, 2, deep=deep)
-    _, took = several_processes(scene, points, workers=True)
-    assert max(took, default=0.0) < TAKEOVER, took
+    points = chosen(OF_WORKERS, 3, deep=deep)
+    assert worker_programs(scene, points).crashes == len(points)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -14,19 +13,13 @@ from raincheck.core.endpoints import Endpoint
 from raincheck.ports import DeliveryQuery
 from raincheck.stores.sqlite import SqliteStore
 from raincheck.testing.conformance.specimens import started, succeed
-from tests.chaos.driver import Scene, Server, free_port, until
+from tests.chaos.driver import PATIENCE, Scene, until
 from tests.contract.receiver import SECRET, Receiver
 
 pytestmark = pytest.mark.chaos
 MANY = 1000
 FIRST_KILL, SECOND_KILL = 200, 600
-
-
-@pytest.fixture
-def scene(tmp_path):
-    made = Scene(tmp_path)
-    yield made
-    made.close()
+SHARED = 400
 
 
 @pytest.fixture
@@ -34,13 +27,6 @@ def receiver():
     made = Receiver()
     yield made
     made.close()
-
-
-def start(scene: Scene) -> Server:
-    """Start the server that sends."""
-    port = free_port()
-    command = ["-m", "uvicorn", "tests.chaos.hooked:app", "--port", str(port), "--log-level", "warning"]
-    return scene._launch([sys.executable, *command], port, None)
 
 
 async def with_store(scene: Scene, work):
@@ -53,9 +39,8 @@ async def with_store(scene: Scene, work):
         await store.close()
 
 
-def test_a_kill_in_the_middle_of_a_thousand_webhooks_loses_none(scene: Scene, receiver: Receiver) -> None:
-    """Each arrives at least once and under one id; what comes twice was under way at a kill."""
-    scene.settings |= {"HOOKED_RECEIVER": receiver.url, "HOOKED_SECRET": SECRET}
+def ended(scene: Scene, receiver: Receiver, count: int) -> list[str]:
+    """End operations that the receiver hears of, from this process, and return their ids."""
 
     async def fill(store: SqliteStore) -> list[str]:
         async def one() -> str:
@@ -63,15 +48,22 @@ def test_a_kill_in_the_middle_of_a_thousand_webhooks_loses_none(scene: Scene, re
             # Of today, or the pruner would find that its retention has passed.
             return (await succeed(store, running.id, now=datetime.now(UTC))).id
 
-        store.set_endpoints([Endpoint(receiver.url)])
-        return await asyncio.gather(*(one() for _ in range(MANY)))
+        await store.set_endpoints([Endpoint(receiver.url)])
+        return await asyncio.gather(*(one() for _ in range(count)))
 
-    operations = asyncio.run(with_store(scene, fill))
+    return asyncio.run(with_store(scene, fill))
+
+
+def test_a_kill_in_the_middle_of_a_thousand_webhooks_loses_none(scene: Scene, receiver: Receiver) -> None:
+    """Each arrives at least once and under one id; what comes twice was under way at a kill."""
+    scene.settings |= {"HOOKED_RECEIVER": receiver.url, "HOOKED_SECRET": SECRET}
+
+    operations = ended(scene, receiver, MANY)
     for number in (FIRST_KILL, SECOND_KILL):
-        server = start(scene)
+        server = scene.start(module="tests.chaos.hooked")
         until(lambda number=number: len(receiver.received) >= number, what=f"{number} webhooks")
         server.kill()
-    start(scene)
+    scene.start(module="tests.chaos.hooked")
 
     def told() -> set[str]:
         return {each.event["data"]["id"] for each in list(receiver.received)}
@@ -91,3 +83,32 @@ def test_a_kill_in_the_middle_of_a_thousand_webhooks_loses_none(scene: Scene, re
     assert len(ids) == MANY, "an operation came under two ids"
     times = Counter(each.id for each in receiver.received)
     assert sum(times.values()) - MANY <= 2 * 20, "more came twice than were under way"
+
+
+def test_processes_share_webhooks_and_send_none_twice_though_one_of_them_drains(
+    scene: Scene, receiver: Receiver
+) -> None:
+    """Three processes at one table: without a crash each webhook is sent once, also when one is told to stop."""
+    scene.settings |= {"HOOKED_RECEIVER": receiver.url, "HOOKED_SECRET": SECRET}
+    urls = [f"https://{name}.example.com" for name in ("one", "two", "three")]
+    servers = [scene.start(module="tests.chaos.hooked", HOOKED_PUBLIC_URL=url) for url in urls]
+    for server in servers:
+        server.ready()
+
+    operations = []
+    for number in range(SHARED):
+        if number == SHARED // 3:
+            servers[0].process.terminate()
+        staying = servers if number < SHARED // 3 else servers[1:]
+        operations.append(staying[number % len(staying)].submit(f"numbers/{number}"))
+    until(lambda: len(receiver.received) >= SHARED, what="a webhook for each operation")
+    assert servers[0].terminate() < PATIENCE
+
+    async def waiting(store: SqliteStore) -> list[Delivery]:
+        statuses = (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+        return await store.list_deliveries(DeliveryQuery(statuses=statuses, limit=1))
+
+    until(lambda: not asyncio.run(with_store(scene, waiting)), what="the outcome of each delivery")
+    assert sorted(each.event["data"]["id"] for each in receiver.received) == sorted(operations)
+    links = {each.event["data"]["links"]["self"] for each in receiver.received}
+    assert {url for url in urls if any(link.startswith(url) for link in links)} == set(urls), "not all have sent"

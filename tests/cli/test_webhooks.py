@@ -11,8 +11,11 @@ import pytest
 
 from raincheck.core import delivery_rules
 from raincheck.core.deliveries import Attempt, DeliveryStatus, Health
+from raincheck.core.endpoints import Callback, Endpoint
+from raincheck.core.operation import Status
+from raincheck.ports import ListQuery
 from raincheck.testing.conformance.deliveries import OTHER, URL, a_delivery, a_delivery_claim, settled
-from raincheck.testing.conformance.specimens import NOW, SECOND
+from raincheck.testing.conformance.specimens import NOW, SECOND, brought_to, submitted
 from tests.contract.receiver import SECRET, Receiver
 
 APPLICATION = """
@@ -129,3 +132,24 @@ def test_a_test_send_is_signed_and_tells_what_the_receiver_answered(raincheck, r
         assert raincheck("webhooks", "test", "hooked:rain", "https://x.example/").exit_code == 2
     finally:
         sys.modules.pop("hooked", None)
+
+
+def test_a_cancel_from_the_command_line_is_told_to_webhooks(raincheck, fill):
+    """It knows no configuration; the store keeps who hears of every operation."""
+
+    async def queue(store):
+        await store.set_endpoints([Endpoint(URL)])
+        return await submitted(store, callback=Callback(OTHER))
+
+    operation = fill(queue)
+    assert raincheck("cancel", operation.id).exit_code == 0
+    found = fill(lambda store: store.deliveries_of(operation.id))
+    assert {(each.event, each.url) for each in found} == {("operation.cancelled", URL), ("operation.cancelled", OTHER)}
+
+
+def test_a_retry_from_the_command_line_keeps_the_callback(raincheck, fill):
+    """As the route does."""
+    failed = fill(lambda store: brought_to(store, Status.FAILED, callback=Callback(OTHER)))
+    assert raincheck("retry", failed.id).exit_code == 0
+    [again] = fill(lambda store: store.list_page(ListQuery(owner=None, statuses=(Status.QUEUED,))))
+    assert (again.rerun_of, again.callback) == (failed.id, Callback(OTHER))

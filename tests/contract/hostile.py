@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import unicodedata
 
 TEXTS = {
     "carriage return": "a\rb",
@@ -71,7 +73,12 @@ def cursors(version: int) -> dict[str, str]:
         "5,000 digits": "1" * 5000,
         "8 kB": "x" * 8000,
     }
-    return found | {f"a {name!r} behind": f"1{name}" for name in "abcdef:;=&?#@!~^|/\\()<>"}
+    found |= {f"a {name!r} behind": f"1{name}" for name in "abcdef:;=&?#@!~^|/\\()<>"}
+    # What `int()` and `isdigit()` take for a number, or what looks like one to people.
+    others = [each for each in map(chr, range(128, sys.maxunicode + 1)) if unicodedata.digit(each, 0) == 1]
+    found |= {f"one as U+{ord(each):04X}": each for each in others}
+    unseen = [each for each in map(chr, range(128, 0x10000)) if unicodedata.category(each) in {"Zs", "Zl", "Zp", "Cf"}]
+    return found | {f"U+{ord(each):04X} behind": f"1{each}" for each in unseen}
 
 
 def messages() -> dict[str, tuple[str | bytes, int]]:
@@ -132,6 +139,12 @@ def messages() -> dict[str, tuple[str | bytes, int]]:
         found[f"{len(found)} {data[:20]!r}"] = data, 4400
     for after in ("1e400", "1" * 5000, "Infinity", "-Infinity", "NaN", "1e2"):
         found[f"after {after[:20]}"] = f'{{"type":"subscribe","id":"1","operation":"{there}","after":{after}}}', 4400
+    # A good message that was cut off, or of which one character was lost.
+    whole = json.dumps({"type": "subscribe", "id": "1", "operation": there, "after": 7})
+    for end in range(1, len(whole)):
+        found[f"the first {end}"] = whole[:end], 4400
+    for place in [place for place, each in enumerate(whole) if each in '{}":,']:
+        found[f"without the {whole[place]} at {place}"] = whole[:place] + whole[place + 1 :], 4400
     large = "x" * ((64 << 10) + 1)
     for text in (
         large,

@@ -18,7 +18,7 @@ PATIENCE = 90.0  # seconds; a first start builds fonts and a loaded machine is s
 class RunningDemo:
     """A started demo; ``url`` is set once it serves."""
 
-    def __init__(self, data, fonts, *, port=0):
+    def __init__(self, data, fonts, *, port=0, receiver_port=0):
         environment = {**os.environ, "DEMO_DATA": str(data), "MPLCONFIGDIR": str(fonts), "PYTHONUNBUFFERED": "1"}
         environment.pop("MAKELEVEL", None)
         self.process = subprocess.Popen(
@@ -33,6 +33,8 @@ class RunningDemo:
                 "examples.demo",
                 "--port",
                 str(port),
+                "--receiver-port",
+                str(receiver_port),
             ],
             cwd=ROOT,
             env=environment,

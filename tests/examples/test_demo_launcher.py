@@ -69,6 +69,15 @@ def test_a_taken_port_is_one_sentence(start):
         assert demo.process.wait(timeout=20) == 1
 
 
+def test_a_taken_port_of_the_receiver_is_one_sentence(start):
+    """The port after the demo's is for webhooks; the remedy is a command that can be pasted."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        demo = start(receiver_port=port)
+        demo.wait_for(rf'Port {port} cannot be used \(.*\)\. Try: make demo PORT=\d+ ARGS="--receiver-port \d+"')
+        assert demo.process.wait(timeout=20) == 1
+
+
 def test_a_killed_import_continues_after_a_restart(start, client_of, data):
     """SIGKILL loses nothing that was accepted: the next start finishes the import, from where it was."""
     demo = start()
@@ -81,6 +90,8 @@ def test_a_killed_import_continues_after_a_restart(start, client_of, data):
     operation = wait_until(client, location, lambda operation: operation["done"])
     assert operation["status"] == "succeeded"
     assert operation["result"]["rows"] == 20_000
+    (webhook,) = client.get("/arrived", params={"operation": operation["id"]}).json()
+    assert (webhook["type"], webhook["times"]) == ("operation.succeeded", 1)
 
 
 def test_each_way_gives_its_result(shared_demo, client_of):

@@ -15,9 +15,10 @@ from fastapi.responses import FileResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from raincheck import OperationContext, OperationFailed, Raincheck
+from raincheck import Callbacks, OperationContext, OperationFailed, Raincheck, Webhook
 
 TOKEN = "an-open-secret"
+SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 bearer = HTTPBearer()
 
 
@@ -62,7 +63,16 @@ class Report(BaseModel):
 def application(*, store: str, owned: bool, prefix: str | None = None) -> FastAPI:
     """Return an application with every sort of kind."""
     app = FastAPI(title="Every sort of kind", version="1")
-    rain = Raincheck(app, store=store, prefix=prefix, owner=caller if owned else None)
+    rain = Raincheck(
+        app,
+        store=store,
+        prefix=prefix,
+        owner=caller if owned else None,
+        # Names of this domain never resolve (RFC 6761), so nobody is called.
+        callbacks=Callbacks(secret=SECRET, allow=("https://*.hooks.invalid",)),
+        webhooks=[Webhook(url="https://all.hooks.invalid/", secret=SECRET)],
+        public_url="https://api.example.com",
+    )
     add_kinds(rain)
     return app
 

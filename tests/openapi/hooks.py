@@ -50,6 +50,9 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
         headers["Idempotency-Key"] = f"{_run}-{next(_numbers)}-{str(headers['Idempotency-Key']).strip(chr(34))}"[
             :200
         ].rstrip()
+    # The application says which URLs it calls, and no schema can; events need a URL.
+    if headers.keys() & {"Callback-Url", "Callback-Events"}:
+        headers["Callback-Url"] = f"https://fuzz.hooks.invalid/{next(_numbers)}"
     # Page tokens are opaque: only the page before has one.
     (case.query or {}).pop("page_token", None)
 

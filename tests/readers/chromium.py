@@ -28,14 +28,14 @@ def missing() -> str | None:
 
 
 @contextlib.contextmanager
-def page(url: str) -> Iterator[Any]:
-    """Open a page in a browser of its own."""
+def page(url: str, **options: Any) -> Iterator[Any]:
+    """Open a page in a browser of its own, with options of its context."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
         try:
-            opened = browser.new_page()
+            opened = browser.new_page(**options)
             opened.set_default_timeout(60_000)
             opened.goto(url)
             opened.add_script_tag(content=(HERE / "browser_reader.js").read_text())

@@ -158,9 +158,23 @@ async def test_what_is_due_is_sent_signed_with_its_own_rules(store, make, delive
     assert [tried.attempt.status for tried in found.log] == [200]
 
 
+async def test_only_callers_urls_are_asked_for_their_consent(store, make, deliverer):
+    """The application's own endpoints have agreed by being configured."""
+    await store.set_endpoints([Endpoint(URL)])
+    await ended(store, "https://hooks.example.net/cb")
+    callbacks = Callbacks(secret=SECRET, handshake=True)
+    policy = WebhookPolicy(webhooks=(Webhook(url=URL, secret=SECRET),), callbacks=callbacks, host="api.example.com")
+    await make(policy=policy).start()
+    sent = await deliverer.until_sent(2)
+    assert {message.url: message.origin for message in sent} == {
+        "https://hooks.example.net/cb": "api.example.com",
+        URL: "",
+    }
+
+
 async def test_a_configured_webhook_may_go_to_its_own_receiver_only(store, make, deliverer):
     """Whatever port it has."""
-    store.set_endpoints([Endpoint(URL), Endpoint(OTHER)])
+    await store.set_endpoints([Endpoint(URL), Endpoint(OTHER)])
     await ended(store, "https://x.example.net/")
     await make().start()
     sent = await deliverer.until_sent(3)

@@ -10,9 +10,11 @@ from raincheck.core import transitions
 from raincheck.core.events import Event, EventType, Output
 from raincheck.core.operation import Progress, Status
 from raincheck.roles import feed as feed_module
-from raincheck.roles.feed import Feed, Portion, push_in_turns
+from raincheck.roles import tail as tail_module
+from raincheck.roles.alarm import Alarm
+from raincheck.roles.feed import Feed, Portion
 from raincheck.roles.owner_follower import OwnerFollower
-from raincheck.roles.tail import Tail
+from raincheck.roles.tail import Tail, _push
 from raincheck.testing.conformance.specimens import (
     NOW,
     SECOND,
@@ -34,15 +36,15 @@ def portion(size=0, *, operation=None, follows=0):
     return Portion(operation, follows, [event])
 
 
-def in_ten_seconds():
-    """Return a moment of the loop's clock that a test never reaches."""
-    return asyncio.get_running_loop().time() + 10
-
-
 async def news_of(follower):
-    """Return what a follower has to give now."""
-    soon = asyncio.get_running_loop().time()
-    return [found async for found in follower.advance(soon)]
+    """Return what a follower has to show now."""
+    found = []
+
+    async def show(portion, after):
+        found.append((portion, after))
+
+    await follower.advance(show)
+    return found
 
 
 async def say(store, operation, *, chunks=(), progress=None, now=NOW):
@@ -71,34 +73,112 @@ async def test_a_feed_gives_portions_in_order_and_once():
 async def test_a_wait_ends_with_the_first_portion_and_at_once_where_one_waits():
     """Without asking the store."""
     feed = Feed()
-    waiting = asyncio.ensure_future(feed.wait(in_ten_seconds()))
-    await asyncio.sleep(0)
+    waiting = feed.wait()
     assert not waiting.done()
     feed.push(portion())
     await asyncio.wait_for(waiting, 5)
-    await asyncio.wait_for(feed.wait(in_ten_seconds()), 5)
+    await asyncio.wait_for(feed.wait(), 5)
 
 
-async def test_a_wait_ends_at_its_deadline_and_when_woken():
-    """A ping, a drain or a reader that has gone."""
+async def test_a_wait_ends_when_woken():
+    """By an alarm, a drain or a reader that has gone."""
     feed = Feed()
-    await asyncio.wait_for(feed.wait(asyncio.get_running_loop().time()), 5)
-    waiting = asyncio.ensure_future(feed.wait(in_ten_seconds()))
-    await asyncio.sleep(0)
+    waiting = feed.wait()
     feed.wake()
     await asyncio.wait_for(waiting, 5)
-    assert feed.take() == []
+    assert (feed.idle, feed.take()) == (True, [])
+
+
+async def test_a_wait_ends_when_an_operation_is_lost():
+    """The reader learns which one, once."""
+    feed = Feed()
+    waiting = feed.wait()
+    feed.lose("op_1")
+    await asyncio.wait_for(waiting, 5)
+    assert (feed.take_gone(), feed.take_gone()) == ({"op_1"}, frozenset())
 
 
 async def test_a_cancelled_wait_leaves_nothing_behind():
     """The next wait is as good as the first."""
     feed = Feed()
-    waiting = asyncio.ensure_future(feed.wait(in_ten_seconds()))
-    await asyncio.sleep(0)
+    waiting = feed.wait()
     waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
     feed.push(portion())
+    await asyncio.wait_for(feed.wait(), 5)
     assert len(feed.take()) == 1
+
+
+# --- alarms -------------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """A loop's clock and timers, moved by hand."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.timers = []
+
+    def time(self):
+        return self.now
+
+    def call_at(self, moment, act, *arguments):
+        self.timers.append((moment, act, arguments))
+
+    def move_to(self, moment):
+        """Let time pass, and the timers with it."""
+        while due := sorted((timer for timer in self.timers if timer[0] <= moment), key=lambda timer: timer[0]):
+            self.timers.remove(due[0])
+            self.now, act, arguments = due[0]
+            act(*arguments)
+        self.now = moment
+
+
+async def test_an_alarm_wakes_a_feed_when_it_is_due_and_not_before():
+    """At most a quarter of a second late, and once."""
+    clock, feed = Clock(), Feed()
+    alarm = Alarm(clock)
+    alarm.set(feed, 1015.1)
+    waiting = feed.wait()
+    clock.move_to(1015.0)
+    assert not waiting.done()
+    clock.move_to(1015.36)
+    assert waiting.done()
+    waiting = feed.wait()
+    clock.move_to(1100.0)
+    assert not waiting.done()
+    alarm.set(feed, 1115.0)
+    clock.move_to(1115.0)
+    assert waiting.done()
+
+
+async def test_a_reader_that_gets_news_is_not_woken_at_the_old_time():
+    """Each event moves the time on, without another timer."""
+    clock, feed = Clock(), Feed()
+    alarm = Alarm(clock)
+    waiting = feed.wait()
+    for second in range(60):
+        clock.move_to(1000.0 + second)
+        alarm.set(feed, clock.now + 15)
+        assert len(clock.timers) == 1
+    clock.move_to(1073.9)
+    assert not waiting.done()
+    clock.move_to(1074.0)
+    assert waiting.done()
+    assert clock.timers == []
+
+
+async def test_ten_thousand_alarms_take_a_timer_for_each_quarter_of_a_second():
+    """Idle readers share them, and are woken in turns."""
+    clock = Clock()
+    alarm = Alarm(clock)
+    feeds = [Feed() for _ in range(10_000)]
+    for number, feed in enumerate(feeds):
+        alarm.set(feed, 1015.0 + number / 10_000)
+    assert len(clock.timers) == 5
+    waits = [feed.wait() for feed in feeds]
+    clock.move_to(1016.25)
+    assert 0 < sum(wait.done() for wait in waits) < 1000
+    await asyncio.wait(waits)
 
 
 @pytest.mark.parametrize(("count", "size"), [(1001, 0), (5, 1 << 18), (2, 1 << 20)])
@@ -113,7 +193,7 @@ async def test_a_reader_that_does_not_keep_up_is_cut_off_once(count, size):
     assert (feed.overrun, cuts) == (True, [1])
     feed.push(portion())
     assert (feed.take(), cuts) == ([], [1])
-    await asyncio.wait_for(feed.wait(in_ten_seconds()), 5)
+    await asyncio.wait_for(feed.wait(), 5)
 
 
 async def test_one_large_portion_cuts_nobody_off():
@@ -138,29 +218,29 @@ async def test_many_readers_are_fed_in_turns():
     """Others get the loop in between, and each reader gets all portions in order."""
     feeds = [Feed() for _ in range(1000)]
     first, second = portion(), portion()
-    push_in_turns(feeds, first)
-    assert sum(bool(feed._portions) for feed in feeds) == 200
-    push_in_turns(feeds, second)
+    _push(feeds, first)
+    assert sum(bool(feed._portions) for feed in feeds) == 100
+    _push(feeds, second)
     turns = 0
     while not feeds[-1]._portions or feeds[-1]._portions[-1] is not second:
         await asyncio.sleep(0)
         turns += 1
-    assert turns >= 4
+    assert turns >= 9
     assert all(feed.take() == [first, second] for feed in feeds)
 
 
 async def test_feeding_nobody_is_nothing():
     """The last reader may have gone meanwhile."""
-    push_in_turns([], portion())
-    push_in_turns(iter(()), portion())
+    _push([], portion())
+    _push(iter(()), portion())
 
 
 async def test_readers_that_are_cut_off_in_a_turn_do_not_stop_the_others(monkeypatch):
     """Each has its own bound."""
     monkeypatch.setattr(feed_module, "_MOST_PORTIONS", 1)
     slow, quick = [Feed() for _ in range(5)], [Feed() for _ in range(5)]
-    push_in_turns(slow, portion())
-    push_in_turns([*slow, *quick], portion())
+    _push(slow, portion())
+    _push([*slow, *quick], portion())
     assert [feed.overrun for feed in slow + quick] == [True] * 5 + [False] * 5
 
 
@@ -193,7 +273,7 @@ async def test_an_owner_sees_each_status_and_the_end_of_what_this_process_writes
     await say(store, mine, chunks=["1"], progress=Progress(fraction=0.5))
     await succeed(store, mine.id)
     assert await shown(follower) == [("status", 1), ("status", 2), ("done", 5)]
-    assert [each async for each in follower.replay()] == []
+    await follower.replay(None)
     await tail.run_once()
     assert await shown(follower) == []
 
@@ -269,17 +349,44 @@ async def test_a_reader_that_left_is_forgotten(store, tail):
 
 async def test_a_drain_ends_an_owners_reader(tail, follower):
     """It wakes and is over."""
-    waiting = asyncio.ensure_future(news_of_later(follower))
-    await asyncio.sleep(0)
+    waiting = follower.feed.wait()
     assert not follower.over
     tail.drain()
-    assert await asyncio.wait_for(waiting, 5) == []
+    await asyncio.wait_for(waiting, 5)
+    assert await news_of(follower) == []
     assert follower.over
 
 
-async def news_of_later(follower):
-    """Wait for news."""
-    return [found async for found in follower.advance(in_ten_seconds())]
+async def test_a_reader_that_does_not_take_its_last_frames_is_cut_off_within_the_second(tail, monkeypatch):
+    """Its server would wait for it for ever; one that has left is left alone."""
+    monkeypatch.setattr(tail_module, "_LAST_FRAMES_WITHIN", 0.01)
+    cuts = []
+    told = asyncio.Event()
+
+    def stuck():
+        cuts.append("stuck")
+        told.set()
+
+    with OwnerFollower(tail=tail, owner="me", now=NOW, cut=stuck):
+        with OwnerFollower(tail=tail, owner="me", now=NOW, cut=lambda: cuts.append("left")):
+            tail.drain()
+            tail.drain()
+        assert cuts == []
+        await asyncio.wait_for(told.wait(), 5)
+    assert cuts == ["stuck"]
+
+
+async def test_an_owner_sees_the_result_of_what_another_process_finished(store, tail, follower):
+    """The list that is looked through has no results; what ends is read whole, and once."""
+    mine = await started(store, owner="me")
+    await succeed(store, mine.id)
+    whole = await store.get(mine.id)
+    assert whole.result.body is not None
+    await tail.run_once()
+    [(found, _)] = await news_of(follower)
+    assert found.operation == whole
+    store.events_after = None
+    await tail.run_once()
 
 
 async def test_who_wants_to_know_of_a_drain_is_told_once_or_at_once(tail):

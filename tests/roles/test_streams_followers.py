@@ -57,16 +57,26 @@ class Reading:
     def __exit__(self, *error):
         self.follower.__exit__(*error)
 
-    async def take(self, portions):
-        async for portion, after in portions:
-            self.seen += [event.version for event in portion.events if event.version > after]
+    async def show(self, portion, after):
+        self.seen += [event.version for event in portion.events if event.version > after]
 
     async def replay(self):
-        await self.take(self.follower.replay())
+        await self.follower.replay(self.show)
 
     async def advance(self):
         """Take what is there now."""
-        await self.take(self.follower.advance(asyncio.get_running_loop().time()))
+        await self.follower.advance(self.show)
+
+
+async def given_by(act):
+    """Return the events that a follower shows."""
+    found = []
+
+    async def show(portion, after):
+        found.extend(event for event in portion.events if event.version > after)
+
+    await act(show)
+    return found
 
 
 async def emit(store, operation, count=1):
@@ -234,18 +244,17 @@ class TestFollower:
         first, second = await started(store), await submitted(store)
         follower = Follower(tail=tail, store=store, positions={first.id: 1, second.id: 1})
         with follower:
-            found = [event async for portion, _ in follower.replay() for event in portion.events]
+            found = await given_by(follower.replay)
             assert [(event.operation, event.version) for event in found] == [(first.id, 2)]
             await succeed(store, first.id)
             await tail.run_once()
-            soon = asyncio.get_running_loop().time()
-            found = [event async for portion, _ in follower.advance(soon) for event in portion.events]
+            found = await given_by(follower.advance)
             assert [(event.operation, event.type) for event in found] == [(first.id, EventType.DONE)]
             assert not follower.over
             await start(store, second.id)
             await succeed(store, second.id)
             await tail.run_once()
-            found = [event async for portion, _ in follower.advance(soon) for event in portion.events]
+            found = await given_by(follower.advance)
             assert [event.version for event in found] == [2, 3]
             assert follower.over
 
@@ -264,9 +273,7 @@ class TestFollower:
         operation = await started(store)
         with Reading(tail, store, operation) as reader:
             await reader.replay()
-            later = asyncio.get_running_loop().time() + 30
-            waiting = asyncio.ensure_future(reader.take(reader.follower.advance(later)))
-            await asyncio.sleep(0)
+            waiting = reader.follower.feed.wait()
             tail.drain()
             await asyncio.wait_for(waiting, 5)
             assert reader.follower.over
@@ -285,8 +292,7 @@ class TestFollower:
                 await emit(store, operation)
             assert follower.over
             assert cuts == [1]
-            soon = asyncio.get_running_loop().time()
-            assert [found async for found in follower.advance(soon)] == []
+            assert await given_by(follower.advance) == []
 
 
 # --- any transport, any moment ------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import replace
 
@@ -14,8 +15,11 @@ from raincheck.core.retry import Retry
 from raincheck.ports import Accepted, Kind, Replayed
 from raincheck.roles import tail as tail_module
 from raincheck.roles.durations import Durations
+from raincheck.roles.feed import Feed
 from raincheck.roles.service import Service, Submission
 from raincheck.roles.tail import Tail
+from raincheck.stores.sqlite import SqliteStore
+from raincheck.stores.sqlite.overview import SqliteOverview
 from raincheck.testing.conformance.specimens import NOW, RESULT, SECOND, started, submitted
 
 pytestmark = pytest.mark.anyio
@@ -184,3 +188,38 @@ async def test_a_key_gives_one_operation_and_refuses_another_request(service):
     assert again.operation.id == first.operation.id
     with pytest.raises(IdempotencyKeyReused):
         await service.submit(submission(service, idempotency_key="k", fingerprint="b"))
+
+
+async def test_an_operator_hears_of_every_owner_also_from_other_processes(tmp_path):
+    """What this process commits comes by itself, what another one commits with the next look; each is told once."""
+    path = tmp_path / "raincheck.db"
+    async with contextlib.AsyncExitStack() as stack:
+        here, there, overview = SqliteStore(path), SqliteStore(path), SqliteOverview(path)
+        for opened in (here, there, overview):
+            await opened.open()
+            stack.push_async_callback(opened.close)
+        tail = Tail(store=here, overview=overview)
+        here.subscribe(tail.committed)
+        feed = Feed()
+        tail.enter_owner(None, feed, now=NOW)
+        mine = await submitted(here, owner="ada")
+        await asyncio.sleep(0)
+        assert [portion.operation.id for portion in feed.take()] == [mine.id]
+        foreign = await submitted(there, owner="bo")
+        assert feed.take() == []
+        await tail.run_once()
+        assert foreign.id in [portion.operation.id for portion in feed.take()]
+        tail.leave_owner(None, feed)
+        await submitted(here, owner="ada")
+        assert feed.take() == []
+
+
+async def test_without_figures_an_operator_hears_of_this_process_alone(store):
+    """A store of others' making need not answer what the page asks."""
+    tail = Tail(store=store)
+    store.subscribe(tail.committed)
+    feed = Feed()
+    tail.enter_owner(None, feed, now=NOW)
+    await submitted(store, owner="ada")
+    await tail.run_once()
+    assert len(feed.take()) == 1

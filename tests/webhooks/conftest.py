@@ -67,30 +67,52 @@ async def read_request(reader):
 
 
 @contextlib.asynccontextmanager
-async def receiving(answer, *, tls=None):
-    """A receiver that reads a request and then does ``answer(reader, writer)``; bytes are simply written."""
+async def listening(act, *, tls=None):
+    """A server that does ``act(reader, writer)`` with each connection; gives its port, and leaves nothing open."""
     tasks = set()
 
     async def serve(reader, writer):
         tasks.add(asyncio.current_task())
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            receiver.requests.append(await read_request(reader))
-            if isinstance(answer, bytes):
-                writer.write(answer)
-                await writer.drain()
-            else:
-                await answer(reader, writer)
-        writer.close()
+        try:
+            await act(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the sender has gone, or the test is over
+        finally:
+            await hang_up(writer)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    receiver = Receiver(server.sockets[0].getsockname()[1])
     try:
-        yield receiver
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def receiving(answer, *, tls=None):
+    """A receiver that reads a request and then does ``answer(reader, writer)``; bytes are simply written."""
+
+    async def act(reader, writer):
+        receiver.requests.append(await read_request(reader))
+        if isinstance(answer, bytes):
+            writer.write(answer)
+            await writer.drain()
+        else:
+            await answer(reader, writer)
+
+    async with listening(act, tls=tls) as port:
+        receiver = Receiver(port)
+        yield receiver
+
+
+async def hang_up(writer):
+    """Close a connection of which the other end may have gone, or may never read."""
+    with contextlib.suppress(OSError, asyncio.TimeoutError):
+        writer.close()
+        await asyncio.wait_for(writer.wait_closed(), 0.2)
+    writer.transport.abort()
 
 
 @contextlib.asynccontextmanager

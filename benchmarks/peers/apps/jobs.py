@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import FastAPI
-from fastapi_jobs import Jobs, Worker, task
+from fastapi_jobs import Jobs, task
 
 from benchmarks.peers.work import Accepted, Known, Order, linger, settle_dumped
 
@@ -39,7 +37,3 @@ async def slow(mark: str) -> Accepted:
 async def status(job: str) -> Known:
     found = await jobs.manager.get(job)
     return Known(done=found.status.value.lower() == "success")
-
-
-if __name__ == "__main__":
-    asyncio.run(Worker(jobs.manager, max_concurrency=100).run())

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,13 +17,25 @@ from raincheck.cli.webhook_commands import webhooks
 
 app = typer.Typer(
     cls=Commands,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Run the workers of a Raincheck application, and look into its operation store.",
+    help="Run operations and workers of a Raincheck application, follow them, and look after its operation store.",
 )
 app.add_typer(webhooks, name="webhooks")
+
+Url = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="The server, instead of the store. Default: RAINCHECK_URL.")
+]
+Headers = Annotated[
+    list[str] | None, typer.Option("--header", metavar="'NAME: VALUE'", help="Sent to the server; may be repeated.")
+]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The operations.", show_default=False)]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The operation.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file.")]
+AllMatching = Annotated[bool, typer.Option("--all-matching", help="All that match the options below.")]
+Owner = Annotated[str | None, typer.Option(help="Only this owner's; '' for those without one.")]
+OfKind = Annotated[str | None, typer.Option(help="Only this kind.")]
 
 
 def main() -> None:
@@ -78,6 +91,131 @@ def show(
 
 
 @app.command()
+def run(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The route, such as /reports.")],
+    *,
+    url: Url = None,
+    header: Headers = None,
+    method: Annotated[str, typer.Option("--method", "-X", help="The route's method.")] = "POST",
+    data: Annotated[str | None, typer.Option("--data", "-d", help="JSON; @FILE, or - for standard input.")] = None,
+    param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Of the query; repeatable.")] = None,
+    metadata: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Kept with it; repeatable.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key. Default: a new one.")] = None,
+    timeout: Annotated[str | None, typer.Option(metavar="5m", help="Limits the whole operation.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Print the id and do not wait.")] = False,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Submit an operation, follow it, and print its result; exit code 3 when it has none."""
+    from raincheck.cli.following import run_operation
+
+    run_operation(
+        path,
+        url=url,
+        headers=header or (),
+        method=method,
+        data=data,
+        parameters=param or (),
+        metadata=metadata or (),
+        key=key,
+        timeout=timeout,
+        detach=detach,
+        output=output,
+        as_json=json,
+    )
+
+
+@app.command()
+def watch(ids: Ids = None, *, url: Url = None, header: Headers = None, store: Store = None, json: Json = False) -> None:
+    """Show live bars of operations until all are done; without ids of all that are not finished."""
+    from raincheck.cli.following import watch_operations
+
+    watch_operations(ids or (), url=url, headers=header or (), store=store, as_json=json)
+
+
+@app.command()
+def logs(
+    operation_id: Id,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the operation is done.")] = False,
+    url: Url = None,
+    header: Headers = None,
+    store: Store = None,
+    json: Json = False,
+) -> None:
+    """Print what an operation has logged and emitted; with --json all of its events."""
+    from raincheck.cli.following import print_log
+
+    print_log(operation_id, follow=follow, url=url, headers=header or (), store=store, as_json=json)
+
+
+@app.command()
+def result(
+    operation_id: Id, *, url: Url = None, header: Headers = None, store: Store = None, output: Output = None
+) -> None:
+    """Write the result of an operation as it is; through a server wait for it. Exit code 3 when there is none."""
+    from raincheck.cli.results import print_result
+
+    print_result(operation_id, url=url, headers=header or (), store=store, output=output)
+
+
+@app.command()
+def cancel(
+    ids: Ids = None,
+    *,
+    all_matching: AllMatching = False,
+    status: Annotated[str | None, typer.Option(metavar="A,B", help="Only queued, running, cancelling.")] = None,
+    kind: OfKind = None,
+    owner: Owner = None,
+    url: Url = None,
+    header: Headers = None,
+    store: Store = None,
+    json: Json = False,
+) -> None:
+    """Cancel operations: what waits at once, what runs as soon as it stops."""
+    from raincheck.cli.changing import Choice, Place, cancel_operations
+
+    choice = Choice(ids=ids or (), all_matching=all_matching, statuses=status, kind=kind, owner=owner)
+    cancel_operations(choice, Place(url=url, headers=header or (), store=store), as_json=json)
+
+
+@app.command()
+def retry(
+    ids: Ids = None,
+    *,
+    all_matching: AllMatching = False,
+    status: Annotated[str | None, typer.Option(metavar="A,B", help="failed (the default), cancelled.")] = None,
+    kind: OfKind = None,
+    owner: Owner = None,
+    url: Url = None,
+    header: Headers = None,
+    store: Store = None,
+    json: Json = False,
+) -> None:
+    """Submit failed or cancelled operations again, each as a new operation."""
+    from raincheck.cli.changing import Choice, Place, retry_operations
+
+    choice = Choice(ids=ids or (), all_matching=all_matching, statuses=status, kind=kind, owner=owner)
+    retry_operations(choice, Place(url=url, headers=header or (), store=store), as_json=json)
+
+
+@app.command()
+def prune(*, store: Store = None, json: Json = False) -> None:
+    """Remove what has passed its retention now, as a server does once a minute."""
+    from raincheck.cli.keeping import prune_store
+
+    prune_store(store, as_json=json)
+
+
+@app.command()
+def migrate(*, store: Store = None, json: Json = False) -> None:
+    """Make the store's tables or bring them to this release, as a starting server does where its role may."""
+    from raincheck.cli.keeping import migrate_store
+
+    migrate_store(store, as_json=json)
+
+
+@app.command()
 def doctor(
     target: Annotated[
         str | None, typer.Argument(metavar="[MODULE:RAIN]", help="Check the application too.", show_default=False)
@@ -90,11 +228,3 @@ def doctor(
     from raincheck.cli.doctor import examine
 
     examine(target, store, as_json=json)
-
-
-@app.command()
-def migrate(*, store: Store = None) -> None:
-    """Make the store's tables, or bring them to this release; for databases whose serving role may not."""
-    from raincheck.cli.migrating import migrate_store
-
-    migrate_store(store)

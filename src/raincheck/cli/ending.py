@@ -11,6 +11,8 @@ from raincheck.core.errors import ConfigurationError, RaincheckError
 
 PROBLEM = 1
 USAGE = 2
+NO_RESULT = 3
+INTERRUPTED = 130
 
 
 class UsageError(ConfigurationError):

@@ -34,7 +34,7 @@ def print_operation(operation_id: str, url: str | None, *, with_events: bool, as
     :raises StoreError: the store cannot be read.
     """
     with opened_view(url) as view:
-        operation = _found(view, operation_id)
+        operation = found_in(view, operation_id)
         position = view.queue_position(operation) if operation.status is Status.QUEUED else None
         if as_json:
             print(_json(operation, position, view))
@@ -45,7 +45,11 @@ def print_operation(operation_id: str, url: str | None, *, with_events: bool, as
                 print(_event_json(event) if as_json else _event_line(event))
 
 
-def _found(view: View, operation_id: str) -> Operation:
+def found_in(view: View, operation_id: str) -> Operation:
+    """Return an operation's record.
+
+    :raises OperationNotFound: there is none; OperationDeleted or OperationExpired where there was one.
+    """
     found = view.get(operation_id)
     match found:
         case Operation():
@@ -127,7 +131,7 @@ def _blocks(operation: Operation, view: View) -> Iterator[tuple[str, str]]:
 def _result(result: StoredResult, view: View) -> str:
     head = f"{result.status_code} {result.media_type or 'without media type'}, {size(result.size)}"
     if result.blob is not None:
-        return f"{head}\n{view.result_file(result.blob) or f'not a file of this machine: {result.blob}'}"
+        return f"{head}\n{view.result_file(result.blob) or f'{view.without_file}: {result.blob}'}"
     try:
         return f"{head}\n{(result.body or b'').decode()}"
     except UnicodeDecodeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from raincheck import settings
@@ -26,12 +27,17 @@ if TYPE_CHECKING:
     from raincheck.ports import DeliveryQuery, ListQuery, Tombstone
 
 T = TypeVar("T")
+_PIECE = 1 << 20
 
 
 class View(Protocol):
-    """What commands read."""
+    """What commands read.
+
+    :param without_file: says of a large result why ``result_file`` names none.
+    """
 
     name: str
+    without_file: str
 
     def get(self, operation_id: str) -> Operation | Tombstone | None:
         """Return the record, its tombstone, or None."""
@@ -61,6 +67,13 @@ class View(Protocol):
         """Return where a large result lies on this machine, if it does."""
         ...
 
+    def result_pieces(self, blob: str) -> Iterator[bytes]:
+        """Give the bytes of a large result.
+
+        :raises StoreError: they are missing.
+        """
+        ...
+
 
 def store_location(url: str | None) -> SqliteFile | PostgresDatabase:
     """Return where the store is; without a URL that of the environment or the default.
@@ -84,6 +97,16 @@ def store_location(url: str | None) -> SqliteFile | PostgresDatabase:
             return found
 
 
+def present_store(url: str | None) -> SqliteFile | PostgresDatabase:
+    """Return where a store is that a command may change: it is there, and of this release.
+
+    :raises UsageError: the URL is unknown.
+    :raises StoreError: a wrong path must not become an empty store, and a command must not migrate by the way.
+    """
+    with opened_view(url):
+        return store_location(url)
+
+
 @contextlib.contextmanager
 def opened_view(url: str | None) -> Iterator[View]:
     """Open the store to look into it.
@@ -101,6 +124,8 @@ def opened_view(url: str | None) -> Iterator[View]:
 
 
 class _SqliteView:
+    without_file = "the file is missing"
+
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.name = str(path)
         self._connection = connection
@@ -130,6 +155,15 @@ class _SqliteView:
         except KeyError:
             return None
 
+    def result_pieces(self, blob: str) -> Iterator[bytes]:
+        path = self.result_file(blob)
+        if path is None:
+            msg = f"The file of the result is missing: {blob}. Was the folder {self._path}.d moved or cleaned by hand?"
+            raise StoreError(msg)
+        with path.open("rb") as source:
+            while piece := source.read(_PIECE):
+                yield piece
+
 
 @contextlib.contextmanager
 def opened_database(database: PostgresDatabase) -> Iterator[PostgresView]:
@@ -158,6 +192,8 @@ def opened_database(database: PostgresDatabase) -> Iterator[PostgresView]:
 
 class PostgresView:
     """Reads through one connection."""
+
+    without_file = "kept in the database"
 
     def __init__(self, runner: asyncio.Runner, connection: Any, database: PostgresDatabase) -> None:
         from raincheck.stores.postgres.deliveries import DeliveryQueries  # noqa: PLC0415 - an extra
@@ -207,3 +243,15 @@ class PostgresView:
         """Return None: large results are rows."""
         _ = blob
         return None
+
+    def result_pieces(self, blob: str) -> Iterator[bytes]:
+        """Give the rows of a large result one by one."""
+        from raincheck.stores.postgres.blobs import piece_of  # noqa: PLC0415 - an extra
+
+        schema, number = self.database.schema, 0
+        while (piece := self.run(partial(piece_of, schema=schema, name=blob, number=number))) is not None:
+            yield piece
+            number += 1
+        if number == 0:
+            msg = f"The rows of the result are missing: {blob}. Were they removed by hand?"
+            raise StoreError(msg)

@@ -22,6 +22,7 @@ class Message:
     :param secrets: ``whsec_…`` texts, newest first; each gives a signature, so that a receiver can rotate.
     :param allow: patterns of URLs that may be called, such as ``https://*.example.com``; ``*`` allows all.
     :param private_networks: whether addresses that are not on the public internet, and plain http, may be called.
+    :param origin: the host that asks the receiver for its consent first; empty asks nothing.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Message:
     secrets: tuple[str, ...] = field(repr=False)
     allow: tuple[str, ...] = ("*",)
     private_networks: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,8 @@ class Attempt:
     """What one attempt found. A receiver that answered has a status; else ``failure`` says what went wrong.
 
     :param failure: a stable code: ``refused-url``, ``refused-address``, ``unresolved``, ``unreachable``, ``timeout``,
-        ``tls``, ``malformed-answer``, ``misconfigured`` (a secret or a pattern), ``unexpected`` (a defect, logged).
+        ``tls``, ``malformed-answer``, ``not-agreed`` (the handshake), ``misconfigured`` (a secret or a pattern),
+        ``unexpected`` (a defect, logged).
     :param detail: one line for the operator; never shown to callers.
     :param retry_after: what the receiver asked for.
     :param excerpt: the beginning of the answer's body, for the operator only.

@@ -77,12 +77,14 @@ class Callbacks:
     :param allow: which URLs callers may name: ``https://hooks.example.com``, ``https://*.example.com`` (its
         subdomains), either with a port that is not 443 or 8443, or ``*`` for all.
     :param private_networks: also call plain http and addresses that are not on the public internet.
+    :param handshake: ask each URL for its consent before the first webhook, as CloudEvents' HTTP webhooks do.
     :raises ConfigurationError: a value cannot be used.
     """
 
     secret: str | tuple[str, ...] = field(repr=False)
     allow: tuple[str, ...] = ("*",)
     private_networks: bool = False
+    handshake: bool = False
 
     def __post_init__(self) -> None:
         allow = _several(self.allow)
@@ -115,10 +117,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookPolicy:
-    """Everything that the application configures about webhooks."""
+    """Everything that the application configures about webhooks.
+
+    :param host: of the public URL; receivers that are asked for their consent learn it.
+    """
 
     webhooks: tuple[Webhook, ...] = ()
     callbacks: Callbacks | None = None
+    host: str = ""
 
     def __post_init__(self) -> None:
         urls = [webhook.url for webhook in self.webhooks]
@@ -140,6 +146,11 @@ class WebhookPolicy:
         if source is Source.CALLBACK:
             return self.callbacks
         return next((webhook for webhook in self.webhooks if webhook.url == url), None)
+
+    def origin_for(self, source: Source) -> str:
+        """Return the host that asks for consent before such a delivery; empty where none is asked for."""
+        asks = source is Source.CALLBACK and self.callbacks is not None and self.callbacks.handshake
+        return self.host if asks else ""
 
 
 def receiver_of(url: str) -> str:

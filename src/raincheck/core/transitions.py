@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from raincheck.core.errors import LeaseLost, OperationFinished, OperationNotFinished, OperationSucceeded
-from raincheck.core.events import Entry, Event, EventType, entry_data, status_data
+from raincheck.core.events import FIRST_START, Entry, Event, EventType, entry_data, status_data
 from raincheck.core.moments import rfc3339
 from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult, changed
 
@@ -89,9 +89,10 @@ def claim(operation: Operation, *, worker: str, lease_until: datetime, now: date
     """Give the operation to a worker as its next run; None unless it is queued and due."""
     if operation.status is not Status.QUEUED or not due(operation, now=now):
         return None
-    change = _status_change(
+    taken = changed(
         operation,
-        now=now,
+        version=operation.version + 1,
+        updated_at=now,
         status=Status.RUNNING,
         run=operation.run + 1,
         attempt=operation.attempt + 1,
@@ -99,8 +100,9 @@ def claim(operation: Operation, *, worker: str, lease_until: datetime, now: date
         lease_until=lease_until,
         started_at=operation.started_at or now,
     )
-    # The first start is read from the record (see core.events), so that it takes no row of its own.
-    return Change(change.operation, change.follows) if operation.version == 1 else change
+    if taken.version == FIRST_START:  # read from the record (see core.events), so that it takes no row of its own
+        return Change(taken, operation.version)
+    return Change(taken, operation.version, (_status_event(taken),))
 
 
 def accept(operation: Operation) -> Change:
@@ -313,10 +315,13 @@ def _requeue(operation: Operation, *, at: datetime, now: datetime, **changes: An
 
 def _status_change(before: Operation, *, now: datetime, **changes: Any) -> Change:
     after = changed(before, version=before.version + 1, updated_at=now, **changes)
+    return Change(after, before.version, (_status_event(after),))
+
+
+def _status_event(after: Operation) -> Event:
     due = after.next_attempt_at
     data = status_data(after.status, attempt=after.attempt, next_attempt_at=None if due is None else rfc3339(due))
-    event = Event(after.id, after.version, after.run, EventType.STATUS, now, data)
-    return Change(after, before.version, (event,))
+    return Event(after.id, after.version, after.run, EventType.STATUS, after.updated_at, data)
 
 
 def _finish(operation: Operation, status: Status, *, now: datetime, **changes: Any) -> Change:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raincheck.core.events import EventType
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from raincheck.core.errors import RequestProblem
     from raincheck.core.events import Event
 
+_MILLISECOND = timedelta(milliseconds=1)
 PROBLEM_TYPE = "urn:raincheck:problem:"
 
 
@@ -76,20 +78,21 @@ def resource(
 
 def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) -> bytes:
     """Return the same bytes for an operation that was just accepted, a third as dear: this is every 202."""
-    base = json.dumps(links.base)[1:-1]
-    socket = base if base.startswith("/") else json.dumps(links.socket_base)[1:-1]
+    base = _text(links.base)[1:-1]
+    socket = base if base.startswith("/") else _text(links.socket_base)[1:-1]
     here = f"{base}/{operation.id}"
-    moment = f'"{rfc3339(operation.created_at)}"'
+    moment = rfc3339(operation.created_at)
     rerun_of = "null" if operation.rerun_of is None else f'"{operation.rerun_of}"'
     metadata = json.dumps(dict(operation.metadata)) if operation.metadata else "{}"
     delivered = links.delivered or operation.callback is not None
     deliveries = f', "deliveries": "{here}/deliveries"' if delivered else ""
     return (
-        f'{{"id": "{operation.id}", "kind": {json.dumps(operation.kind)}, "status": "queued", "done": false, '
+        f'{{"id": "{operation.id}", "kind": {_text(operation.kind)}, "status": "queued", "done": false, '
         f'"version": 1, "attempt": 0, "max_attempts": {operation.max_attempts}, "next_attempt_at": null, '
         f'"progress": null, "queue_position": null, "poll_after_ms": {_whole_milliseconds(poll_after)}, '
-        f'"created_at": {moment}, "started_at": null, "updated_at": {moment}, "finished_at": null, '
-        f'"cancel_requested_at": null, "deadline_at": {_quoted(operation.deadline_at)}, "expires_at": null, '
+        f'"created_at": "{moment}", '
+        f'"started_at": null, "updated_at": "{moment}", "finished_at": null, "cancel_requested_at": null, '
+        f'"deadline_at": {_quoted(operation.deadline_at)}, "expires_at": null, '
         f'"scheduled_for": {_quoted(operation.scheduled_for)}, "metadata": {metadata}, "rerun_of": {rerun_of}, '
         f'"error": null, "links": {{"self": "{here}", "result": "{here}/result", "events": "{here}/events", '
         f'"websocket": "{socket}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"{deliveries}}}, '
@@ -97,8 +100,14 @@ def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) 
     ).encode()
 
 
+@lru_cache(maxsize=1024)
+def _text(value: str) -> str:
+    """Return a text as JSON; kinds and paths are few."""
+    return json.dumps(value)
+
+
 def _whole_milliseconds(wait: timedelta | None) -> str:
-    return "null" if wait is None else str(max(1, wait // timedelta(milliseconds=1)))
+    return "null" if wait is None else str(max(1, wait // _MILLISECOND))
 
 
 def _quoted(moment: datetime | None) -> str:

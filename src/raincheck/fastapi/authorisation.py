@@ -23,7 +23,7 @@ class Authorisation:
     """Resolves the owner of a connection as a GET request with its headers would.
 
     :param owner: annotation of the owner parameter, see ``access.owner_parameter``.
-    :param guards: the dependencies that guard all operation routes.
+    :param guards: the dependencies of the application and those that guard all operation routes.
     """
 
     def __init__(self, *, owner: Any, guards: Sequence[Any]) -> None:

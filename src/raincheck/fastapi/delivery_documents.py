@@ -32,6 +32,15 @@ DELIVERIES = route(
             "model": OperationDeliveries,
             "description": "Every webhook of the operation with its attempts",
             "headers": headers("Cache-Control"),
+            "links": {
+                "redeliver": {
+                    "operationId": "redeliverOperationDelivery",
+                    "parameters": {
+                        "operation_id": "$request.path.operation_id",
+                        "delivery_id": "$response.body#/items/0/id",
+                    },
+                },
+            },
         },
         **problems(404, 410, 503),
     },

@@ -46,7 +46,9 @@ class OperationDeliveryAttempt(BaseModel):
 
     time: datetime
     status_code: int | None = Field(description="what the receiver answered; 2xx delivers")
-    failure: str | None = Field(description="`unreachable`, `timeout`, `tls`, `refused-url`, `malformed-answer`")
+    failure: str | None = Field(
+        description="`unreachable`, `timeout`, `tls`, `refused-url`, `malformed-answer`, `not-agreed`"
+    )
     latency_ms: int | None
 
 

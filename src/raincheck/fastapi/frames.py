@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from raincheck.core import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from raincheck.core.events import Event
     from raincheck.core.wire import Links
@@ -25,6 +25,28 @@ def frame(name: str, data: str, cursor: str | None) -> bytes:
 def retry_line(milliseconds: int) -> bytes:
     """Return the line that rides on a first frame; alone it would be an empty event for some readers."""
     return f"retry: {milliseconds}\n".encode("ascii")
+
+
+def frames(
+    portion: Portion, links: Links, cursor: Callable[[str, int], str | None], *, after: int, shared: bool
+) -> bytes:
+    """Return the frames of a portion's events above a version.
+
+    :param shared: whether the cursor depends on the event alone; then readers that are equally far share the bytes.
+    """
+    key = links.base, cursor, after
+    if shared and (found := portion.framed.get(key)) is not None:
+        return found
+    identity = portion.operation.id
+    made = b"".join(
+        [
+            frame(event.type.value, data, cursor(identity, event.version))
+            for event, data in events_with_data(portion, links, after=after)
+        ],
+    )
+    if shared:
+        portion.framed[key] = made
+    return made
 
 
 def events_with_data(portion: Portion, links: Links, *, after: int) -> Iterator[tuple[Event, str]]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from raincheck.core.endpoints import Callback, Callbacks
 
 LONGEST_WAIT = 60.0
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _PREFERENCE = re.compile(
     r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[!#$%&'*+.^_`|~0-9A-Za-z-]+))?\s*((?:;[^,]*)?)(?:,|$)""",
 )
@@ -118,18 +119,27 @@ def submit_options(
         if name in _OURS:
             found.setdefault(name, []).append(value.decode("latin-1"))
     if not found:
-        return SubmitOptions()
-    length = found.get(b"content-length", [""])[0]
+        return _NO_OPTIONS
+    if len(found) == 1 and b"content-length" in found:  # what most requests send
+        return SubmitOptions(content_length=_length(found))
     return SubmitOptions(
         preferences=parse_prefer(found[b"prefer"]) if b"prefer" in found else _NO_PREFERENCES,
         idempotency_key=_single(found, b"idempotency-key", idempotency_key),
         timeout=_single(found, b"operation-timeout", operation_timeout),
         metadata=operation_metadata(found[b"operation-metadata"]) if b"operation-metadata" in found else None,
         not_before=_not_before(found, now),
-        content_length=int(length) if length.isdigit() else None,
+        content_length=_length(found),
         stream=any("text/event-stream" in value for value in found.get(b"accept", ())),
         callback=requested_callback(found.get(b"callback-url", ()), found.get(b"callback-events", ()), rules=callbacks),
     )
+
+
+_NO_OPTIONS = SubmitOptions()
+
+
+def _length(found: dict[bytes, list[str]]) -> int | None:
+    length = found.get(b"content-length", [""])[0]
+    return int(length) if length.isdigit() else None
 
 
 def _single(found: dict[bytes, list[str]], name: bytes, parse):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
@@ -222,9 +232,17 @@ def parse_seconds(text: str) -> float | None:
 
     Programs pass their floats on as they are: ``0.30000000000000004``, ``1e-07``.
     """
-    if len(text) > _LONGEST_NUMBER or not re.fullmatch(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text):
+    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
         return None
     return float(text)
+
+
+def clamped_wait(text: str) -> float | None:
+    """Return how long a request may wait, or None when the text is no number; more than the longest wait is that.
+
+    However many digits it has: ``Prefer: wait`` is read in the same way.
+    """
+    return min(LONGEST_WAIT, float(text)) if _NUMBER.fullmatch(text) else None
 
 
 def operation_not_before(text: str) -> datetime:

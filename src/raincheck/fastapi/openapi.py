@@ -103,7 +103,7 @@ STATUS = route(
         "wait",
         "query",
         "Hold the answer up to this many seconds (at most 60 count), until the operation is done",
-        {"type": "number", "minimum": 0, "maximum": 999999999},
+        {"type": "number", "minimum": 0},
     ),
     parameter(
         "after",
@@ -135,7 +135,10 @@ RESULT = route(
             "headers": headers(*_RESULT_HEADERS, sometimes=("Preference-Applied",)),
         },
         "3XX": {"description": "A redirect, where the function answers with one", **_REPLAYED},
-        416: {"description": "The file has no such part", "headers": headers(sometimes=("Content-Range",))},
+        416: {
+            "description": "The file has no such part",
+            "headers": headers("Cache-Control", "Operation-Id", "Operation-Status", "Content-Range"),
+        },
         **failures(400, 404, 409, 410, 500, 503, 504),
         **raised_on_purpose(),
     },

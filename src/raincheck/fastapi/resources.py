@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from raincheck.core import wire
 from raincheck.core.errors import ListDisabled, MalformedRequest, OperationFinished, RequestProblem
@@ -19,18 +19,17 @@ from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.authorisation import Authorisation
 from raincheck.fastapi.delivery_routes import DeliveryRoutes
 from raincheck.fastapi.negotiation import (
-    LONGEST_WAIT,
     applied,
+    clamped_wait,
     etag_matches,
     idempotency_key,
     parse_prefer,
-    parse_seconds,
 )
 from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.results import result_response, retry_after_seconds
-from raincheck.fastapi.stream_routes import StreamRoutes
+from raincheck.fastapi.stream_routes import StreamEndpoint, StreamRoutes
 from raincheck.fastapi.tickets import TicketRoutes
-from raincheck.fastapi.websocket import socket_endpoint
+from raincheck.fastapi.websocket import SocketEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -42,8 +41,14 @@ if TYPE_CHECKING:
     Handler = Callable[[Request, str], Awaitable[Response]]
 
 _JSON = "application/json"
-_LARGEST_WAIT = 999_999_999
 _DELIVERIES = "/operations/{operation_id}/deliveries"
+
+
+class OperationRoutes(NamedTuple):
+    """What an application includes: ``live`` goes first, and answers what ``routers`` documents of streams."""
+
+    live: list[BaseRoute]
+    routers: list[APIRouter]
 
 
 def operation_routes(
@@ -51,17 +56,19 @@ def operation_routes(
     *,
     owner: Callable[..., Any] | None,
     dependencies: Sequence[Any],
+    outer_dependencies: Sequence[Any] = (),
     allowed_origins: Sequence[str] = (),
     webhooks: bool = False,
-) -> list[APIRouter]:
-    """Return the routers of all operation routes, guarded by the dependencies.
+) -> OperationRoutes:
+    """Return all operation routes, guarded by the dependencies.
 
+    :param outer_dependencies: those of the application, which FastAPI adds to the routers and nobody to live routes.
     :param webhooks: whether the application sends any, so that there are deliveries to look at.
     """
     router = APIRouter(prefix=gateway.prefix, dependencies=list(dependencies), tags=["operations"])
-    routes = _Routes(gateway, listed=owner is not None)
+    routes = OperationHandlers(gateway, listed=owner is not None)
     caller = owner_parameter(owner)
-    authorisation = Authorisation(owner=caller, guards=dependencies)
+    authorisation = Authorisation(owner=caller, guards=[*outer_dependencies, *dependencies])
     streams = StreamRoutes(gateway, authorisation=authorisation, listed=owner is not None)
     tickets = TicketRoutes(gateway)
 
@@ -95,18 +102,24 @@ def operation_routes(
         redeliver = f"{_DELIVERIES}/{{delivery_id}}/redeliver"
         add(redeliver, "POST", deliveries.redeliver_operation_delivery, delivery_documents.REDELIVER)
     router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", _OtherMethods("DELETE, GET")))
-    return [router, _unguarded(gateway, streams, authorisation, allowed_origins, guarded=guarded)]
+    live = _live(
+        gateway, streams, SocketEndpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
+    )
+    return OperationRoutes(live, [router, _unguarded(gateway, streams, guarded=guarded)])
 
 
-def _unguarded(
-    gateway: Gateway,
-    streams: StreamRoutes,
-    authorisation: Authorisation,
-    allowed_origins: Sequence[str],
-    *,
-    guarded: bool,
-) -> APIRouter:
-    """Return the routes that run the guards by themselves: a ticket or a first message may take their place."""
+def _live(gateway: Gateway, streams: StreamRoutes, socket: SocketEndpoint) -> list[BaseRoute]:
+    """Return the routes whose connections stay open, without what FastAPI keeps for each."""
+    operations = f"{gateway.prefix}/operations"
+    many = Route(f"{operations}/events", StreamEndpoint(streams.events_of_callers_operations), methods=["GET"])
+    one = Route(f"{operations}/{{operation_id}}/events", StreamEndpoint(streams.get_operation_events), methods=["GET"])
+    for route in (many, one):
+        route.methods = {"GET"}  # Starlette adds HEAD, and a stream without a body would never end
+    return [many, one, WebSocketRoute(f"{operations}/ws", socket)]
+
+
+def _unguarded(gateway: Gateway, streams: StreamRoutes, *, guarded: bool) -> APIRouter:
+    """Return the route that runs the guards by itself, as a ticket may take their place."""
     router = APIRouter(prefix=gateway.prefix, tags=["operations"])
 
     async def get_operation_events(request: Request) -> Response:
@@ -119,8 +132,6 @@ def _unguarded(
     documented = openapi.guarded(stream_documents.EVENTS) if guarded else stream_documents.EVENTS
     options = {"methods": ["GET"], **documented}
     router.add_api_route("/operations/{operation_id}/events", get_operation_events, **options)
-    endpoint = socket_endpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
-    router.add_websocket_route(f"{gateway.prefix}/operations/ws", endpoint)
     return router
 
 
@@ -134,12 +145,14 @@ class _OtherMethods:
         raise HTTPException(405, headers={"Allow": self._allowed})
 
 
-class _Routes:
+class OperationHandlers:
+    """Handlers of the operation routes. An ``owner`` of None is the operator, who sees all."""
+
     def __init__(self, gateway: Gateway, *, listed: bool) -> None:
         self._gateway = gateway
         self._listed = listed
 
-    async def get_operation(self, request: Request, owner: str) -> Response:
+    async def get_operation(self, request: Request, owner: str | None) -> Response:
         """Return the operation; with `wait` hold until it is done, with `after` until its version is higher."""
         service = self._gateway.parts().service
         operation_id = request.path_params["operation_id"]
@@ -159,7 +172,7 @@ class _Routes:
             return Response(status_code=304, headers=headers)
         return await self._resource(request, operation, headers=headers)
 
-    async def get_operation_result(self, request: Request, owner: str) -> Response:
+    async def get_operation_result(self, request: Request, owner: str | None) -> Response:
         """Replay the function's own answer: status, media type and bytes, with Range for files."""
         parts = self._gateway.parts()
         operation_id = request.path_params["operation_id"]
@@ -174,7 +187,7 @@ class _Routes:
             response.headers["Preference-Applied"] = f"wait={int(wait)}"
         return response
 
-    async def cancel_operation(self, request: Request, owner: str) -> Response:
+    async def cancel_operation(self, request: Request, owner: str | None) -> Response:
         """Cancel what is queued; ask what is running to stop. Asking again gives the same answer."""
         service = self._gateway.parts().service
         operation = await service.cancel(request.path_params["operation_id"], owner=owner)
@@ -184,7 +197,7 @@ class _Routes:
         status = 200 if operation.done else 202
         return await self._resource(request, operation, status=status)
 
-    async def retry_operation(self, request: Request, owner: str) -> Response:
+    async def retry_operation(self, request: Request, owner: str | None) -> Response:
         """Submit the request of a failed or cancelled operation again, as a new operation."""
         service = self._gateway.parts().service
         keys = request.headers.getlist("idempotency-key")
@@ -200,12 +213,12 @@ class _Routes:
             headers["Idempotency-Replayed"] = "true"
         return await self._resource(request, operation, status=202, headers=headers)
 
-    async def delete_operation(self, request: Request, owner: str) -> Response:
+    async def delete_operation(self, request: Request, owner: str | None) -> Response:
         """Delete a finished operation; its id answers 410 for a week."""
         await self._gateway.parts().service.delete(request.path_params["operation_id"], owner=owner)
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
-    async def list_operations(self, request: Request, owner: str) -> Response:
+    async def list_operations(self, request: Request, owner: str | None) -> Response:
         """Return a page of the caller's operations, newest first, without their results."""
         if not self._listed:
             detail = "This application has no owner rule, so nobody may list. Configure Raincheck(owner=…)."
@@ -255,14 +268,14 @@ def _long_poll(request: Request) -> tuple[float | None, int | None]:
     """
     wait = _single(request, "wait")
     after = _single(request, "after")
-    seconds = None if wait is None else parse_seconds(wait)
-    if wait is not None and (seconds is None or seconds > _LARGEST_WAIT):
-        detail = "wait must be a number of seconds, at most 60."
+    seconds = None if wait is None else clamped_wait(wait)
+    if wait is not None and seconds is None:
+        detail = "wait must be a number of seconds; at most 60 count."
         raise MalformedRequest(detail)
     if after is not None and not re.fullmatch(r"[0-9]{1,15}", after):
         detail = "after must be the version that the client has, a whole number."
         raise MalformedRequest(detail)
-    return None if seconds is None else min(LONGEST_WAIT, seconds), None if after is None else int(after)
+    return seconds, None if after is None else int(after)
 
 
 def _single(request: Request, name: str) -> str | None:

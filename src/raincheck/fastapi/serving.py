@@ -10,12 +10,12 @@ from raincheck.core.wire import Links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from starlette.requests import Request
 
     from raincheck.core.endpoints import Callbacks
-    from raincheck.ports import BlobStore, TicketStore
+    from raincheck.ports import BlobStore, Liveness, OverviewStore, TicketStore
     from raincheck.roles.delivery_desk import DeliveryDesk
     from raincheck.roles.follower import Follower
     from raincheck.roles.handover import Handover
@@ -35,9 +35,12 @@ class Serving:
     max_body: int
     follow: Callable[[Mapping[str, int], Callable[[], object]], Follower]
     when_draining: Callable[[Callable[[], None]], Callable[[], None]]
-    follow_owner: Callable[[str, Callable[[], object]], OwnerFollower]
+    follow_owner: Callable[[str | None, Callable[[], object]], OwnerFollower]
     deliveries: DeliveryDesk
     callbacks: Callbacks | None
+    overview: OverviewStore
+    liveness: Liveness
+    lease: timedelta
 
 
 class Gateway:

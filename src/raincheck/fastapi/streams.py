@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 from starlette.responses import Response
 
 from raincheck.core import wire
-from raincheck.fastapi.frames import PING, events_with_data, frame, retry_line
+from raincheck.fastapi.cursors import ManyCursor
+from raincheck.fastapi.frames import PING, frame, frames, retry_line
+from raincheck.fastapi.hanging_up import hang_up
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import timedelta
 
     from starlette.types import Receive, Scope, Send
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from raincheck.core.operation import Operation
     from raincheck.core.wire import Links
     from raincheck.roles.feed import Feed, Portion
+    from raincheck.roles.follower import Show
 
 PING_EVERY = 15.0
 LONGEST_STREAM = 15 * 60.0
@@ -56,12 +59,16 @@ class Source(Protocol):
 
     def __exit__(self, *exception: object) -> None: ...
 
-    def replay(self) -> AsyncIterator[tuple[Portion, int]]:
-        """Give what is stored already."""
+    def wake_at(self, due: float) -> None:
+        """Be woken at a moment of the loop's clock; set again, it may only be later."""
         ...
 
-    def advance(self, deadline: float) -> AsyncIterator[tuple[Portion, int]]:
-        """Give what is new until a moment of the loop's clock."""
+    async def replay(self, show: Show) -> None:
+        """Show what is stored already."""
+        ...
+
+    async def advance(self, show: Show) -> None:
+        """Show what has come."""
         ...
 
 
@@ -72,7 +79,8 @@ class EventStream(Response):
     :param cursor: writes the id of each frame.
     :param headers: beside those that every stream has.
 
-    ``closed`` is awaited when the stream has ended, however it ended.
+    ``closed`` is awaited when the stream has ended, however it ended. An idle reader keeps this object, its follower,
+    one frame of its task, and a task that waits for its end: what is made once more here is made ten thousand times.
     """
 
     def __init__(
@@ -94,25 +102,39 @@ class EventStream(Response):
         self._cursor = cursor
         self._snapshots = snapshots
         self._poll_after = poll_after
+        self._begun = False
+        self._send: Send
         self.closed: Callable[[], Awaitable[None]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Send the stream; a reader that goes away or does not keep up ends it, and resumes from its cursor."""
         task = asyncio.current_task()
         assert task is not None
+        loop = asyncio.get_running_loop()
         cut_off = False
 
         def cut() -> None:
             nonlocal cut_off
             cut_off = True
-            task.cancel()
+            if not hang_up(receive):
+                task.cancel()
 
-        follower = self._follow(cut)
-        watching = asyncio.get_running_loop().create_task(_gone(receive, follower))
+        end = loop.time() + LONGEST_STREAM
+        source = self._follow(cut)
+        feed = source.feed
+        self._send = send
+        watching = loop.create_task(_gone(receive, feed))
         try:
-            with follower:
-                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                await self._send_all(follower, watching, send)
+            with source:
+                await self._begin(source)
+                while not (source.over or watching.done() or loop.time() >= end):
+                    ping_at = loop.time() + PING_EVERY
+                    source.wake_at(min(ping_at, end))
+                    await feed.wait()
+                    if not feed.idle:
+                        await source.advance(self._show)
+                    elif loop.time() >= ping_at:
+                        await send({"type": "http.response.body", "body": PING, "more_body": True})
                 if not watching.done():
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
@@ -123,35 +145,26 @@ class EventStream(Response):
             if self.closed is not None:
                 await asyncio.shield(asyncio.ensure_future(self.closed()))
 
-    async def _send_all(self, follower: Source, watching: asyncio.Task[None], send: Send) -> None:
-        first = retry_line(random.randint(_RETRY * 3 // 4, _RETRY * 5 // 4))  # noqa: S311 - spreads reconnects
-        loop = asyncio.get_running_loop()
-        end = loop.time() + LONGEST_STREAM
-
-        async def write(frames: bytes) -> None:
-            nonlocal first
-            if not frames:
-                return
-            await send({"type": "http.response.body", "body": first + frames, "more_body": True})
-            first = b""
-
-        await self._send_snapshots(write)
-        async for portion, after in follower.replay():
-            await write(self._frames(portion, after))
-        while not (follower.over or watching.done() or loop.time() >= end):
-            ping_at = loop.time() + PING_EVERY
-            silent = True
-            async for portion, after in follower.advance(min(ping_at, end)):
-                await write(self._frames(portion, after))
-                silent = False
-            if silent and loop.time() >= ping_at:
-                await send({"type": "http.response.body", "body": PING, "more_body": True})
-
-    async def _send_snapshots(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+    async def _begin(self, source: Source) -> None:
+        await self._send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         for operation in self._snapshots:
             # The id comes with the last one: a reader that has only some of them begins anew.
-            await write(self._snapshot(operation, last=operation is self._snapshots[-1]))
+            await self._write(self._snapshot(operation, last=operation is self._snapshots[-1]))
         self._snapshots = ()  # an idle reader keeps no record
+        await source.replay(self._show)
+
+    async def _show(self, portion: Portion, after: int) -> None:
+        shared = not isinstance(self._cursor, ManyCursor)
+        await self._write(frames(portion, self._links, self._cursor, after=after, shared=shared))
+
+    async def _write(self, data: bytes) -> None:
+        if not data:
+            return
+        if not self._begun:
+            self._begun = True
+            # Spread, so that readers that lost one server together do not come back together.
+            data = retry_line(random.randint(_RETRY * 3 // 4, _RETRY * 5 // 4)) + data  # noqa: S311
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     def _snapshot(self, operation: Operation, *, last: bool) -> bytes:
         advice = None if self._poll_after is None else self._poll_after(operation)
@@ -159,18 +172,9 @@ class EventStream(Response):
         cursor = self._cursor(operation.id, operation.version) if last and not operation.done else None
         return frame("snapshot", data, cursor)
 
-    def _frames(self, portion: Portion, after: int) -> bytes:
-        identity = portion.operation.id
-        return b"".join(
-            [
-                frame(event.type.value, data, self._cursor(identity, event.version))
-                for event, data in events_with_data(portion, self._links, after=after)
-            ],
-        )
 
-
-async def _gone(receive: Receive, follower: Source) -> None:
+async def _gone(receive: Receive, feed: Feed) -> None:
     """End when the client has gone, and wake the stream to see it."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    follower.feed.wake()
+    feed.wake()

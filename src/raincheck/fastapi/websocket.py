@@ -13,11 +13,14 @@ from raincheck.core import wire
 from raincheck.core.errors import RequestProblem
 from raincheck.fastapi.cursors import refuse_future
 from raincheck.fastapi.frames import events_with_data
+from raincheck.fastapi.hanging_up import hang_up
 from raincheck.fastapi.socket_messages import Cancel, Close, Closing, Init, Ping, Subscribe, Unsubscribe, read_message
 from raincheck.fastapi.streams import LONGEST_STREAM
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import Sequence
+
+    from starlette.types import Receive, Scope, Send
 
     from raincheck.core.operation import Operation
     from raincheck.core.wire import Links
@@ -28,34 +31,37 @@ if TYPE_CHECKING:
 SUBPROTOCOL = "raincheck.v1"
 _INIT_WITHIN = 3.0
 _MOST_SUBSCRIPTIONS = 100
-_CLOSE_WITHIN = 1.0
+_CLOSE_WITHIN = 0.8
 
 
-def socket_endpoint(
-    gateway: Gateway,
-    *,
-    authorisation: Authorisation,
-    allowed_origins: Sequence[str],
-) -> Callable[[WebSocket], Awaitable[None]]:
-    """Return the endpoint of ``/operations/ws``."""
+class SocketEndpoint:
+    """The endpoint of ``/operations/ws``."""
 
-    async def endpoint(websocket: WebSocket) -> None:
-        if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
-            await websocket.accept()
-            await websocket.close(Close.SUBPROTOCOL, f"the subprotocol is {SUBPROTOCOL}")
-            return
-        await websocket.accept(SUBPROTOCOL)
+    def __init__(self, gateway: Gateway, *, authorisation: Authorisation, allowed_origins: Sequence[str]) -> None:
+        self._gateway = gateway
+        self._authorisation = authorisation
+        self._allowed_origins = allowed_origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a connection to its end."""
+        websocket = WebSocket(scope, receive, send)
         try:
-            _refuse_other_origin(websocket, allowed_origins)
-            owner = await _introduced(websocket, authorisation)
-            base = f"{websocket.scope.get('root_path', '')}{gateway.prefix}/operations"
-            await _Connection(websocket, gateway.parts(), owner=owner, links=wire.Links(base)).serve()
+            connection = await self._accepted(websocket)
+            await connection.serve()
         except Closing as closing:
-            await _close(websocket, closing)
+            await _close(websocket, closing, receive)
         except WebSocketDisconnect:
             return
 
-    return endpoint
+    async def _accepted(self, websocket: WebSocket) -> _Connection:
+        if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
+            await websocket.accept()
+            raise Closing(Close.SUBPROTOCOL, f"the subprotocol is {SUBPROTOCOL}")
+        await websocket.accept(SUBPROTOCOL)
+        _refuse_other_origin(websocket, self._allowed_origins)
+        owner = await _introduced(websocket, self._authorisation)
+        base = f"{websocket.scope.get('root_path', '')}{self._gateway.prefix}/operations"
+        return _Connection(websocket, self._gateway.parts(), owner=owner, links=wire.Links(base))
 
 
 async def _introduced(websocket: WebSocket, authorisation: Authorisation) -> str:
@@ -77,42 +83,49 @@ async def _introduced(websocket: WebSocket, authorisation: Authorisation) -> str
 class _Connection:
     """One introduced client: reads its messages, and runs a task for each subscription."""
 
+    __slots__ = ("_closing", "_links", "_owner", "_parts", "_serving", "_subscriptions", "_websocket")
+
     def __init__(self, websocket: WebSocket, parts: Serving, *, owner: str, links: Links) -> None:
         self._websocket = websocket
         self._parts = parts
         self._owner = owner
         self._links = links
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
-        self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
+        self._closing: Closing | None = None
+        self._serving: asyncio.Task[Any] | None = None
 
     async def serve(self) -> None:
         """Serve until the client goes, breaks the protocol, is too slow, or the server restarts.
 
         :raises Closing: how to close the connection.
         """
-        reading = asyncio.create_task(self._read())
+        self._serving = task = asyncio.current_task()
+        assert task is not None
         timer = asyncio.get_running_loop().call_later(LONGEST_STREAM, self._restart)
         stopping = self._parts.when_draining(self._restart)
         try:
-            waiting: list[asyncio.Future[Any]] = [reading, self._closing]
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if self._closing.done():
-                raise self._closing.result()
-            reading.result()
+            await self._read()
+        except asyncio.CancelledError:
+            if self._closing is None or task.uncancel() > 0:
+                raise
+            raise self._closing from None
         finally:
+            self._serving = None
             stopping()
             timer.cancel()
-            tasks = [reading, *self._subscriptions.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            subscriptions = list(self._subscriptions.values())
+            for each in subscriptions:
+                each.cancel()
+            await asyncio.gather(*subscriptions, return_exceptions=True)
 
     def _restart(self) -> None:
         self._close_with(Close.RESTART, "connect again and go on from your cursors")
 
     def _close_with(self, code: Close, reason: str) -> None:
-        if not self._closing.done():
-            self._closing.set_result(Closing(code, reason))
+        """End the reading, wherever it waits, as ``asyncio.timeout`` ends its block."""
+        if self._closing is None and self._serving is not None:
+            self._closing = Closing(code, reason)
+            self._serving.cancel()
 
     async def _read(self) -> None:
         while True:
@@ -176,18 +189,18 @@ class _Connection:
             self._close_with(Close.SLOW_READER, "too much waits; go on from your cursor")
 
         with self._parts.follow({operation.id: position}, cut) as follower:
-            await self._send_portions(message.id, follower.replay())
+
+            async def show(portion: Portion, after: int) -> None:
+                for event, data in events_with_data(portion, self._links, after=after):
+                    await self._send_event(message.id, event.operation, event.version, event.type.value, data)
+
+            await follower.replay(show)
             while not follower.over:
-                until = asyncio.get_running_loop().time() + LONGEST_STREAM
-                await self._send_portions(message.id, follower.advance(until))
-            if follower.unfinished:
+                await follower.feed.wait()
+                await follower.advance(show)
+            if follower.positions:
                 return
         await self._websocket.send_text(f'{{"type": "complete", "id": {json.dumps(message.id)}}}')
-
-    async def _send_portions(self, identity: str, portions: AsyncIterator[tuple[Portion, int]]) -> None:
-        async for portion, after in portions:
-            for event, data in events_with_data(portion, self._links, after=after):
-                await self._send_event(identity, event.operation, event.version, event.type.value, data)
 
     async def _send_snapshot(self, identity: str, operation: Operation) -> None:
         data = wire.snapshot_data(operation, self._links, poll_after=self._parts.service.poll_after(operation))
@@ -234,11 +247,13 @@ def _refuse_other_origin(websocket: WebSocket, allowed: Sequence[str]) -> None:
         raise Closing(Close.ORIGIN, "this origin is not allowed")
 
 
-async def _close(websocket: WebSocket, closing: Closing) -> None:
+async def _close(websocket: WebSocket, closing: Closing, receive: Receive) -> None:
     if websocket.application_state is not WebSocketState.CONNECTED:
         return
     try:
         async with asyncio.timeout(_CLOSE_WITHIN):
             await websocket.close(closing.code, closing.reason)
-    except (TimeoutError, RuntimeError, WebSocketDisconnect):
+    except TimeoutError:
+        hang_up(receive)
+    except (RuntimeError, WebSocketDisconnect):
         return

@@ -17,6 +17,7 @@ from raincheck.core.operation import Operation
 from raincheck.core.webhook_body import webhook_body
 from raincheck.ports import DeliveryClaim, DeliveryStore, Lease, OperationStore
 from raincheck.roles.receivers import FIRST_ROOM, Receivers
+from raincheck.roles.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,6 +82,8 @@ class Courier:
         self._sending: dict[asyncio.Task[None], Delivery] = {}
         self._task: asyncio.Task[None] | None = None
         self._took_over_at = float("-inf")
+        self._trouble = Trouble(logger, "no delivery could be leased", monotonic=monotonic)
+        self._unwritten = Trouble(logger, "outcomes of deliveries could not be written", monotonic=monotonic)
 
     async def start(self) -> None:
         """Begin to deliver, taking over at once what dead processes held.
@@ -141,11 +144,13 @@ class Courier:
             try:
                 await self.run_once()
             except (StoreUnavailable, StorageFull) as error:
-                logger.warning("no delivery could be leased: %s", error)
+                self._trouble.met(error)
                 await asyncio.sleep(_POLL)
             except Exception:
                 logger.exception("no delivery could be leased; trying again")  # the last line of defence: never stop
                 await asyncio.sleep(_POLL)
+            else:
+                self._trouble.over()
 
     async def run_once(self) -> None:
         """Take over what nobody sends any more, and start as many attempts as there is room for."""
@@ -243,6 +248,7 @@ class Courier:
             secrets=rules.secrets,
             allow=rules.allow,
             private_networks=rules.private_networks,
+            origin=self._policy.origin_for(delivery.source),
         )
 
     async def _attempt(self, message: Message) -> Attempt:
@@ -273,12 +279,13 @@ class Courier:
             try:
                 verdict = await self._store.change_delivery(delivery.id, settle)
             except (StoreUnavailable, StorageFull) as error:
-                logger.warning("the outcome of delivery %s could not be written: %s", delivery.id, error)
+                self._unwritten.met(error)
                 await asyncio.sleep(_PATIENCE)
             except (LeaseLost, KeyError):
                 logger.info("delivery %s was taken over or deleted while it was sent", delivery.id)
                 return
             else:
+                self._unwritten.over()
                 self._report(verdict, attempt)
                 return
 

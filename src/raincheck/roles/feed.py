@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING
 
 from raincheck.core.events import history
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Hashable
 
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
@@ -17,15 +16,18 @@ if TYPE_CHECKING:
 
 _MOST_PORTIONS = 1000
 _MOST_BYTES = 1 << 20
+_NOTHING: frozenset[str] = frozenset()
 
 
 class Portion:
     """What one commit, or one read of the store, added to an operation's log; shared by all its readers.
 
     :param follows: the version that the first event comes after; a reader at another version asks the store.
+
+    ``rendered`` and ``framed`` keep what was made for one reader for the others that want the same.
     """
 
-    __slots__ = ("events", "follows", "operation", "rendered", "size")
+    __slots__ = ("events", "follows", "framed", "operation", "rendered", "size")
 
     def __init__(self, operation: Operation, follows: int, events: list[Event]) -> None:
         self.operation = operation
@@ -33,6 +35,7 @@ class Portion:
         self.events = events
         self.size = sum(len(event.data) for event in events) + 200 * len(events)
         self.rendered: dict[str, list[tuple[Event, str]]] = {}
+        self.framed: dict[Hashable, bytes] = {}
 
     @classmethod
     def of(cls, change: Change) -> Portion:
@@ -41,17 +44,21 @@ class Portion:
 
 
 class Feed:
-    """One reader's queue of portions. A reader that does not keep up is cut off; it resumes from its cursor."""
+    """One reader's queue of portions. A reader that does not keep up is cut off; it resumes from its cursor.
 
-    __slots__ = ("_cut", "_portions", "_size", "_wake", "gone", "overrun")
+    ``due`` belongs to the alarm that wakes the reader in silence.
+    """
+
+    __slots__ = ("_cut", "_portions", "_size", "_wake", "due", "gone", "overrun")
 
     def __init__(self, *, cut: Callable[[], object] | None = None) -> None:
         self._portions: list[Portion] = []  # a deque takes 600 bytes, for each idle reader
         self._size = 0
         self._wake: asyncio.Future[None] | None = None
         self._cut = cut
+        self.due = 0.0
         self.overrun = False
-        self.gone: set[str] = set()
+        self.gone = _NOTHING
 
     def push(self, portion: Portion) -> None:
         """Queue a portion, or cut the reader off when too much waits already."""
@@ -62,15 +69,19 @@ class Feed:
         # A portion alone is never too much: one large event must not cut off readers that keep up.
         too_much = self._size > _MOST_BYTES and len(self._portions) > 1
         if len(self._portions) > _MOST_PORTIONS or too_much:
-            self.overrun = True
-            self._portions.clear()
-            if self._cut is not None:
-                self._cut()
+            self.cut_off()
         self.wake()
+
+    def cut_off(self) -> None:
+        """Give the reader nothing more."""
+        self.overrun = True
+        self._portions.clear()
+        if self._cut is not None:
+            self._cut()
 
     def lose(self, operation_id: str) -> None:
         """Tell that an operation has been deleted: nothing follows."""
-        self.gone.add(operation_id)
+        self.gone |= {operation_id}
         self.wake()
 
     def wake(self) -> None:
@@ -78,35 +89,28 @@ class Feed:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to take."""
+        return not (self._portions or self.overrun or self.gone)
+
     def take(self) -> list[Portion]:
         """Return what waits."""
         found, self._portions = self._portions, []
         self._size = 0
         return found
 
-    async def wait(self, deadline: float) -> None:
-        """Wait until something is there, somebody wakes this reader, or the loop's clock shows the deadline."""
-        if self._portions or self.overrun or self.gone:
-            return
-        loop = asyncio.get_running_loop()
-        self._wake = loop.create_future()
-        timer = loop.call_at(deadline, self.wake)
-        try:
-            await self._wake
-        finally:
-            timer.cancel()
-            self._wake = None
+    def take_gone(self) -> frozenset[str]:
+        """Return what has been deleted since the last time."""
+        found, self.gone = self.gone, _NOTHING
+        return found
 
+    def wait(self) -> asyncio.Future[None]:
+        """Return what to await until something is there or somebody wakes this reader.
 
-def push_in_turns(feeds: Iterable[Feed], portion: Portion, *, at_once: int = 200) -> None:
-    """Push to many readers without holding the loop: other requests get their turn in between."""
-    loop = asyncio.get_running_loop()
-    waiting = deque(feeds)
-
-    def turn() -> None:
-        for _ in range(min(at_once, len(waiting))):
-            waiting.popleft().push(portion)
-        if waiting:
-            loop.call_soon(turn)
-
-    turn()
+        A future and no coroutine, and no timer of its own: thousands of idle readers keep what is made here.
+        """
+        self._wake = asyncio.get_running_loop().create_future()
+        if not self.idle:
+            self._wake.set_result(None)
+        return self._wake

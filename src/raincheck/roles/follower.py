@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Self
 from raincheck.roles.feed import Feed, Portion
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Awaitable, Callable, Mapping
 
     from raincheck.core.operation import Operation
     from raincheck.ports import EventStore
     from raincheck.roles.tail import Tail
 
+    Show = Callable[[Portion, int], Awaitable[None]]
+
 
 class Follower:
-    """One reader. ``positions`` says what it has of each operation; a context manager around its registration.
+    """One reader; a context manager around its registration.
+
+    ``positions`` says what it has of each operation that is not over.
 
     :param cut: called when the reader does not keep up and is cut off.
     """
+
+    __slots__ = ("_ids", "_store", "_tail", "feed", "positions")
 
     def __init__(
         self,
@@ -31,54 +36,52 @@ class Follower:
     ) -> None:
         self._tail = tail
         self._store = store
-        self._registered: AbstractContextManager[None] | None = None
+        self._ids = tuple(positions)
         self.positions = dict(positions)
-        self.unfinished = set(positions)
         self.feed = Feed(cut=cut)
 
     def __enter__(self) -> Self:
-        self._registered = self._tail.follow(self.positions, self.feed)
-        self._registered.__enter__()
+        self._tail.enter(self._ids, self.feed)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._registered is not None:
-            self._registered.__exit__(None, None, None)
+        self._tail.leave(self._ids, self.feed)
 
     @property
     def over(self) -> bool:
         """Whether nothing more can come: all is done, the reader was cut off, or the process drains."""
-        return not self.unfinished or self.feed.overrun or self._tail.draining
+        return not self.positions or self.feed.overrun or self._tail.draining
 
-    async def replay(self) -> AsyncIterator[tuple[Portion, int]]:
-        """Give what is stored above the positions, in portions, with the version after which each is new."""
-        for operation_id in list(self.positions):
-            async for found in self._read(operation_id):
-                yield found
+    def wake_at(self, due: float) -> None:
+        """Be woken at a moment of the loop's clock, or a little later; set again, it may only be later."""
+        self._tail.alarm.set(self.feed, due)
 
-    async def advance(self, deadline: float) -> AsyncIterator[tuple[Portion, int]]:
-        """Wait for news until the loop's clock shows the deadline, then give it like ``replay``."""
-        await self.feed.wait(deadline)
-        self.unfinished -= self.feed.gone
-        self.feed.gone.clear()
+    async def replay(self, show: Show) -> None:
+        """Show what is stored above the positions, in portions, with the version after which each is new."""
+        for operation_id in self._ids:
+            await self._read(operation_id, show)
+
+    async def advance(self, show: Show) -> None:
+        """Show like ``replay`` what has come, without waiting for more."""
+        for operation_id in self.feed.take_gone():
+            self.positions.pop(operation_id, None)
         for portion in self.feed.take():
             operation = portion.operation
-            position = self.positions[operation.id]
-            if operation.version <= position:
+            position = self.positions.get(operation.id)
+            if position is None or operation.version <= position:
                 continue
             if portion.follows > position:
-                async for found in self._read(operation.id):
-                    yield found
+                await self._read(operation.id, show)
             else:
                 self._moved_to(operation, operation.version)
-                yield portion, position
+                await show(portion, position)
 
-    async def _read(self, operation_id: str) -> AsyncIterator[tuple[Portion, int]]:
-        while True:
+    async def _read(self, operation_id: str, show: Show) -> None:
+        while operation_id in self.positions:
             position = self.positions[operation_id]
             found = (await self._store.events_after({operation_id: position})).get(operation_id)
             if found is None:
-                self.unfinished.discard(operation_id)
+                self.positions.pop(operation_id, None)
                 return
             operation, events = found
             self._tail.saw(operation)
@@ -87,11 +90,12 @@ class Follower:
                 return
             reached = events[-1].version
             self._moved_to(operation, reached)
-            yield Portion(operation, position, events), position
+            await show(Portion(operation, position, events), position)
             if reached >= operation.version:
                 return
 
     def _moved_to(self, operation: Operation, version: int) -> None:
-        self.positions[operation.id] = version
         if operation.done and version >= operation.version:
-            self.unfinished.discard(operation.id)
+            self.positions.pop(operation.id, None)
+        else:
+            self.positions[operation.id] = version

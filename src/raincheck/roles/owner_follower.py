@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Self
 
@@ -11,10 +10,11 @@ from raincheck.core.moments import rfc3339
 from raincheck.roles.feed import Feed, Portion
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from datetime import datetime
 
     from raincheck.core.operation import Operation
+    from raincheck.roles.follower import Show
     from raincheck.roles.tail import Tail
 
 _REMEMBERED = 10_000
@@ -22,37 +22,41 @@ _SHOWN = frozenset({EventType.STATUS, EventType.DONE})
 
 
 class OwnerFollower:
-    """One reader of ``status`` and ``done`` events; it shows each version of an operation once."""
+    """One reader of ``status`` and ``done`` events; it shows each version of an operation once.
 
-    def __init__(self, *, tail: Tail, owner: str, now: datetime, cut: Callable[[], object] | None = None) -> None:
+    :param owner: None is the operator, who sees all.
+    """
+
+    def __init__(
+        self, *, tail: Tail, owner: str | None, now: datetime, cut: Callable[[], object] | None = None
+    ) -> None:
         self._tail = tail
         self._owner = owner
         self._now = now
-        self._registered = contextlib.ExitStack()
         self._shown: OrderedDict[str, tuple[int, object]] = OrderedDict()
         self.feed = Feed(cut=cut)
 
     def __enter__(self) -> Self:
-        self._registered.enter_context(self._tail.follow_owner(self._owner, self.feed, now=self._now))
+        self._tail.enter_owner(self._owner, self.feed, now=self._now)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._registered.close()
+        self._tail.leave_owner(self._owner, self.feed)
 
     @property
     def over(self) -> bool:
         """Whether the reader was cut off or the process drains."""
         return self.feed.overrun or self._tail.draining
 
-    async def replay(self) -> AsyncIterator[tuple[Portion, int]]:
-        """Give nothing: the reader has just fetched the list."""
-        nothing: tuple[tuple[Portion, int], ...] = ()
-        for each in nothing:
-            yield each
+    def wake_at(self, due: float) -> None:
+        """Be woken at a moment of the loop's clock, or a little later; set again, it may only be later."""
+        self._tail.alarm.set(self.feed, due)
 
-    async def advance(self, deadline: float) -> AsyncIterator[tuple[Portion, int]]:
-        """Wait for news until the loop's clock shows the deadline, then give it."""
-        await self.feed.wait(deadline)
+    async def replay(self, show: Show) -> None:
+        """Show nothing: the reader has just fetched the list."""
+
+    async def advance(self, show: Show) -> None:
+        """Show what has come, without waiting for more."""
         for portion in self.feed.take():
             operation = portion.operation
             version, known = self._shown.get(operation.id, (0, None))
@@ -68,7 +72,7 @@ class OwnerFollower:
             if not portion.events:
                 events = [_as_it_is(operation)] if standing != known else []
             if events:
-                yield Portion(operation, portion.follows, events), 0
+                await show(Portion(operation, portion.follows, events), 0)
 
 
 def _as_it_is(operation: Operation) -> Event:

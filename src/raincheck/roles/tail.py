@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raincheck.core.errors import StoreUnavailable
-from raincheck.roles.feed import Feed, Portion, push_in_turns
+from raincheck.roles.alarm import Alarm
+from raincheck.roles.feed import Portion
+from raincheck.roles.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
     from raincheck.core.transitions import Change
-    from raincheck.ports import EventStore
+    from raincheck.ports import EventStore, OverviewStore
+    from raincheck.roles.feed import Feed
 
 logger = logging.getLogger("raincheck.tail")
 _POLL = 1.0
+_LAST_FRAMES_WITHIN = 0.8  # of the second in which a drain ends streams
 
 
 class Watcher:
@@ -63,15 +67,17 @@ class Watcher:
 class Tail:
     """Owns the watchers of a process."""
 
-    def __init__(self, *, store: EventStore) -> None:
+    def __init__(self, *, store: EventStore, overview: OverviewStore | None = None) -> None:
         self._store = store
+        self._overview = overview
         self._watchers: dict[str, set[Watcher]] = {}
         self._feeds: dict[str, set[Feed]] = {}
         self._seen: dict[str, int] = {}
-        self._owner_feeds: dict[str, set[Feed]] = {}
-        self._owners_seen: dict[str, datetime] = {}
+        self._owner_feeds: dict[str | None, set[Feed]] = {}
+        self._owners_seen: dict[str | None, tuple[datetime, frozenset[tuple[str, int]]]] = {}
         self._at_drain: set[Callable[[], None]] = set()
         self._noticed = asyncio.Event()
+        self.alarm = Alarm()
         self._task: asyncio.Task[None] | None = None
         self.draining = False
 
@@ -87,16 +93,26 @@ class Tail:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def drain(self) -> None:
-        """End all waits early, now and from now on."""
+        """End all waits early, now and from now on; readers that do not take their last frames are cut off."""
+        if self.draining:
+            return
         self.draining = True
         for watchers in self._watchers.values():
             for watcher in watchers:
                 watcher.wake()
-        for feeds in (*self._feeds.values(), *self._owner_feeds.values()):
-            for feed in feeds:
-                feed.wake()
+        for feed in self._all_feeds():
+            feed.wake()
         for callback in list(self._at_drain):
             callback()
+        # Servers wait for their connections without end, and a reader that does not read has no end.
+        asyncio.get_running_loop().call_later(_LAST_FRAMES_WITHIN, self._cut_off_all)
+
+    def _cut_off_all(self) -> None:
+        for feed in self._all_feeds():
+            feed.cut_off()
+
+    def _all_feeds(self) -> list[Feed]:
+        return [feed for feeds in (*self._feeds.values(), *self._owner_feeds.values()) for feed in feeds]
 
     def when_draining(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back when the process drains, at once if it does already; return what takes the wish back."""
@@ -105,31 +121,28 @@ class Tail:
         self._at_drain.add(callback)
         return lambda: self._at_drain.discard(callback)
 
-    @contextlib.contextmanager
-    def follow(self, operation_ids: Iterable[str], feed: Feed) -> Iterator[None]:
-        """Feed a reader with all that is added to some logs; register first, then read what is there."""
-        ids = list(operation_ids)
-        for operation_id in ids:
+    def enter(self, operation_ids: Iterable[str], feed: Feed) -> None:
+        """Feed a reader with all that is added to some logs; enter first, then read what is there."""
+        for operation_id in operation_ids:
             self._feeds.setdefault(operation_id, set()).add(feed)
-        try:
-            yield
-        finally:
-            for operation_id in ids:
-                _discard(self._feeds, operation_id, feed)
-                if operation_id not in self._feeds:
-                    self._seen.pop(operation_id, None)
 
-    @contextlib.contextmanager
-    def follow_owner(self, owner: str, feed: Feed, *, now: datetime) -> Iterator[None]:
-        """Feed a reader with the changes of all that an owner has."""
-        self._owners_seen.setdefault(owner, now)
+    def leave(self, operation_ids: Iterable[str], feed: Feed) -> None:
+        """Feed it no more."""
+        for operation_id in operation_ids:
+            _discard(self._feeds, operation_id, feed)
+            if operation_id not in self._feeds:
+                self._seen.pop(operation_id, None)
+
+    def enter_owner(self, owner: str | None, feed: Feed, *, now: datetime) -> None:
+        """Feed a reader with the changes of all that an owner has; None is the operator, who sees all."""
+        self._owners_seen.setdefault(owner, (now, frozenset()))
         self._owner_feeds.setdefault(owner, set()).add(feed)
-        try:
-            yield
-        finally:
-            _discard(self._owner_feeds, owner, feed)
-            if owner not in self._owner_feeds:
-                self._owners_seen.pop(owner, None)
+
+    def leave_owner(self, owner: str | None, feed: Feed) -> None:
+        """Feed it no more."""
+        _discard(self._owner_feeds, owner, feed)
+        if owner not in self._owner_feeds:
+            self._owners_seen.pop(owner, None)
 
     @contextlib.contextmanager
     def watch(self, operation_id: str) -> Iterator[Watcher]:
@@ -153,15 +166,15 @@ class Tail:
             for watcher in self._watchers.get(operation.id, ()):
                 watcher.advance(operation)
             feeds = self._feeds.get(operation.id)
-            owned = self._owner_feeds.get(operation.owner)
+            owned = [*self._owner_feeds.get(operation.owner, ()), *self._owner_feeds.get(None, ())]
             if not feeds and not owned:
                 continue
             portion = Portion.of(change)
             if feeds:
                 self._seen[operation.id] = operation.version
-                push_in_turns(feeds, portion)
+                _push(feeds, portion)
             if owned:
-                push_in_turns(owned, portion)
+                _push(owned, portion)
 
     def notice(self) -> None:
         """Another process has written something."""
@@ -188,8 +201,8 @@ class Tail:
             for operation_id in wanted.keys() - versions.keys():
                 for feed in self._feeds.get(operation_id, ()):
                     feed.lose(operation_id)
-        for owner, since in list(self._owners_seen.items()):
-            await self._pass_on_owned(owner, since)
+        for owner in list(self._owners_seen):
+            await self._pass_on_owned(owner)
 
     def _pass_on(self, found: dict[str, tuple[Operation, list[Event]]]) -> None:
         for operation_id, (operation, events) in found.items():
@@ -207,16 +220,27 @@ class Tail:
                 if whole
                 else Portion(operation, operation.version, [])
             )
-            push_in_turns(feeds, portion)
+            _push(feeds, portion)
 
-    async def _pass_on_owned(self, owner: str, since: datetime) -> None:
-        changed = await self._store.changed_since(owner, since)
-        for operation in changed:
-            newest = max(operation.updated_at, self._owners_seen.get(owner, since))
-            if owner in self._owners_seen:
-                self._owners_seen[owner] = newest
-            portion = Portion(operation, operation.version, [])
-            push_in_turns(self._owner_feeds.get(owner, ()), portion)
+    async def _pass_on_owned(self, owner: str | None) -> None:
+        since, known = self._owners_seen[owner]
+        found = await self._changed_since(owner, since)
+        changed = [each for each in found if (each.id, each.version) not in known]
+        if not changed or owner not in self._owners_seen:
+            return
+        newest = max(each.updated_at for each in found)
+        self._owners_seen[owner] = newest, frozenset((e.id, e.version) for e in found if e.updated_at == newest)
+        # The list has no results, and `done` shows the whole resource.
+        ended = {each.id: each.version - 1 for each in changed if each.done}
+        whole = await self._store.events_after(ended) if ended else {}
+        for each in changed:
+            operation = whole[each.id][0] if each.id in whole else each
+            _push(self._owner_feeds.get(owner, ()), Portion(operation, operation.version, []))
+
+    async def _changed_since(self, owner: str | None, since: datetime) -> list[Operation]:
+        if owner is not None:
+            return await self._store.changed_since(owner, since)
+        return [] if self._overview is None else await self._overview.changed_by_anyone(since)
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
@@ -236,7 +260,11 @@ class Tail:
             await asyncio.sleep(min(_POLL, 9 * (loop.time() - began)))
 
 
-def _discard(feeds: dict[str, set[Feed]], key: str, feed: Feed) -> None:
+def _discard(feeds: dict[Any, set[Feed]], key: str | None, feed: Feed) -> None:
     feeds[key].discard(feed)
     if not feeds[key]:
         del feeds[key]
+
+
+def _push(feeds: Iterable[Feed], portion: Portion) -> None:
+    in_turns(feeds, lambda feed: feed.push(portion))

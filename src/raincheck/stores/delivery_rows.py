@@ -21,6 +21,40 @@ DELIVERY_COLUMNS = (
 HEALTH_COLUMNS = "url, failing_since, last_failed_at, disabled_at, reason"
 
 
+def about(delivery: Delivery) -> tuple[str, str, str]:
+    """Return what a delivery's progress is superseded by: the operation, who asked, and where."""
+    return delivery.operation, delivery.source.value, delivery.url
+
+
+def insert_values(delivery: Delivery, *, paused: bool) -> tuple[Any, ...]:
+    """Return what ``insert_deliveries.sql`` takes for a new delivery."""
+    return (
+        delivery.id,
+        *about(delivery),
+        delivery.receiver,
+        str(delivery.event),
+        delivery.version,
+        milliseconds(delivery.created_at),
+        milliseconds(delivery.due_at),
+        DeliveryStatus.PAUSED.value if paused else delivery.status.value,
+    )
+
+
+def update_values(delivery: Delivery) -> tuple[Any, ...]:
+    """Return what the update of a delivery takes."""
+    return (
+        milliseconds(delivery.due_at),
+        delivery.status.value,
+        delivery.run,
+        delivery.tries,
+        _log_text(delivery.log),
+        delivery.worker,
+        milliseconds_of(delivery.lease_until),
+        milliseconds_of(delivery.finished_at),
+        delivery.id,
+    )
+
+
 def delivery_from(row: Sequence[Any]) -> Delivery:
     """Return the delivery of a row selected with DELIVERY_COLUMNS."""
     return Delivery(
@@ -42,8 +76,7 @@ def delivery_from(row: Sequence[Any]) -> Delivery:
     )
 
 
-def log_text(log: Iterable[Tried]) -> str:
-    """Return the attempts of a delivery as ASCII JSON text."""
+def _log_text(log: Iterable[Tried]) -> str:
     return json.dumps(
         [
             [
@@ -86,3 +119,8 @@ def health_from(row: Sequence[Any]) -> Health:
 
 def _moment(value: int | None) -> datetime | None:
     return None if value is None else moment_at(value)
+
+
+def milliseconds_of(moment: datetime | None) -> int | None:
+    """Return what a column of moments holds."""
+    return None if moment is None else milliseconds(moment)

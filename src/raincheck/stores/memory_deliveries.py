@@ -35,9 +35,12 @@ class MemoryDeliveries:
         self._deliveries: dict[str, Delivery] = {}
         self._health: dict[str, Health] = {}
 
-    def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+    async def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Write deliveries for these endpoints from now on."""
         self._endpoints = tuple(endpoints)
+
+    async def adopt_endpoints(self) -> None:
+        """Go on with the endpoints that were set; no other process has this memory."""
 
     async def lease_deliveries(self, claim: DeliveryClaim) -> list[Delivery]:
         """Lease due deliveries, the longest due first, as far as each receiver has room."""

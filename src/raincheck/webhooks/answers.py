@@ -13,6 +13,17 @@ _SECONDS = re.compile(r"[0-9]{1,18}")
 # Control, format (bidirectional overrides), surrogate, private and unassigned characters, line and paragraph ends.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
+# What an answer may repeat or reveal. Lengths are bounded: the text is a stranger's, and must cost no time.
+_CREDENTIAL = re.compile(
+    r"whsec_[\w+/=-]*|\bv1a?,[\w+/=-]*|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?|\b(?:bearer|basic)\s+[\w.+/=~-]+", re.IGNORECASE
+)
+_NAMED = re.compile(
+    r"([\w-]{0,20}(?:authorization|cookie|credential|passw|secret|session|signature|token|api[-_]?key)[\w-]{0,20}"
+    r"""["']?\s{0,3}[:=]\s{0,3})(?:"[^"]*"?|'[^']*'?|[^\s,;&}]+)""",
+    re.IGNORECASE,
+)
+_HIDDEN = "[hidden]"
+
 
 def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
     """Read ``Retry-After`` (RFC 9110 §10.2.3): seconds, or a date as the time until then, at most a year.
@@ -34,9 +45,13 @@ def retry_after(value: str | None, *, now: datetime) -> timedelta | None:
 
 
 def one_line(text: str, *, most: int = EXCERPT_CHARACTERS) -> str:
-    """Return a text as one line without characters that act on terminals or forge lines, shortened with an ellipsis."""
+    """Return a text as one line that is safe to keep and to show, shortened with an ellipsis.
+
+    Characters that act on terminals or forge lines are replaced, and what looks like a credential is hidden: receivers
+    in debug mode answer with the headers that they got, or with their own configuration.
+    """
     kept = "".join("\N{REPLACEMENT CHARACTER}" if _unsafe(each) else each for each in text[: most * 4])
-    line = " ".join(kept.split())
+    line = _NAMED.sub(rf"\1{_HIDDEN}", _CREDENTIAL.sub(_HIDDEN, " ".join(kept.split())))
     return line if len(line) <= most else line[: most - 1] + "…"
 
 

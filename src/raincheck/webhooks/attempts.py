@@ -41,6 +41,18 @@ class AttemptFailed(Exception):
     code: ClassVar[str]
 
 
+class Misconfigured(AttemptFailed):
+    """A secret or a pattern cannot be used, so nothing was sent."""
+
+    code = "misconfigured"
+
+
+class NotAgreed(AttemptFailed):
+    """The receiver was asked whether it wants webhooks, and does not say yes."""
+
+    code = "not-agreed"
+
+
 class Unresolved(AttemptFailed):
     """The host's name leads to no address."""
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from raincheck.core.deliveries import Attempt
 from raincheck.core.errors import ConfigurationError, NotStarted
 from raincheck.webhooks.answers import excerpt, one_line, retry_after
-from raincheck.webhooks.attempts import Answer, AttemptFailed, Limits, Unresolved
+from raincheck.webhooks.attempts import Answer, AttemptFailed, Limits, Misconfigured, Unresolved
+from raincheck.webhooks.consent import Consents, check_agreed, question
 from raincheck.webhooks.guard import AddressRefused, UrlRefused, judge_addresses, judge_url
 from raincheck.webhooks.hosts import MISSING_EXTRA
 from raincheck.webhooks.resolving import SystemResolver
@@ -56,6 +57,7 @@ class HttpDeliverer:
         self._ssl_context: ssl.SSLContext | None = None
         self._whole = whole_attempt
         self._clock = clock
+        self._consents = Consents(clock=clock)
         self._agent = "Raincheck"
 
     async def start(self) -> None:
@@ -102,21 +104,36 @@ class HttpDeliverer:
         from raincheck.webhooks.exchange import connect, exchange  # noqa: PLC0415 - needs the extra
 
         limits = Limits(connect=min(ONE_CONNECT, self._whole / 3))
-        target = judge_url(message.url, allow=message.allow, private_networks=message.private_networks)
-        headers = {
-            "Host": target.authority,
-            "Content-Type": "application/json",
-            "Content-Length": str(len(message.body)),
-            "Accept-Encoding": "identity",
-            "Connection": "close",
-            "User-Agent": self._agent,
-            **Signer(message.secrets).headers(message_id=message.id, sent_at=message.sent_at, body=message.body),
-        }
+        try:
+            target = judge_url(message.url, allow=message.allow, private_networks=message.private_networks)
+            headers = self._headers(message, target)
+        except (ConfigurationError, ValueError) as error:
+            raise Misconfigured(str(error)) from error
         # From here on only these addresses count: nothing looks the name up again.
         found = await self._addresses(target)
         addresses = judge_addresses(found, private_networks=message.private_networks)
+        if message.origin and not self._consents.holds(message.url, message.origin):
+            agreed = Answer()
+            connection = await connect(target, addresses, ssl_context=ssl_context, limits=limits)
+            asked = self._common(target) | question(message.origin)
+            await exchange(connection, target, method="OPTIONS", headers=asked, body=b"", limits=limits, answer=agreed)
+            check_agreed(agreed, origin=message.origin)
+            self._consents.note(message.url, message.origin)
         connection = await connect(target, addresses, ssl_context=ssl_context, limits=limits)
         await exchange(connection, target, headers=headers, body=message.body, limits=limits, answer=answer)
+
+    def _headers(self, message: Message, target: Target) -> dict[str, str]:
+        signed = Signer(message.secrets).headers(message_id=message.id, sent_at=message.sent_at, body=message.body)
+        about = {"Content-Type": "application/json", "Content-Length": str(len(message.body))}
+        return self._common(target) | about | signed
+
+    def _common(self, target: Target) -> dict[str, str]:
+        return {
+            "Host": target.authority,
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+            "User-Agent": self._agent,
+        }
 
     async def _addresses(self, target: Target) -> Sequence[Address]:
         if target.address is not None:
@@ -136,8 +153,6 @@ def _failure(error: Exception) -> tuple[str, str]:
             return "timeout", "the receiver took too long"
         case UrlRefused() | AddressRefused() | AttemptFailed():
             return error.code, str(error)
-        case ConfigurationError() | ValueError():
-            return "misconfigured", str(error)
     logger.error("A webhook could not be sent for a reason that nobody foresaw.", exc_info=error)
     return "unexpected", f"{type(error).__name__}: {error}"
 

@@ -68,14 +68,15 @@ async def exchange(
     body: bytes,
     limits: Limits,
     answer: Answer,
+    method: str = "POST",
 ) -> None:
-    """Post a body, fill in the answer as it arrives (a cut-off one keeps what it told), and close the connection.
+    """Send a body, fill in the answer as it arrives (a cut-off one keeps what it told), and close the connection.
 
     :raises AttemptFailed: the connection ended, or told something else than HTTP, before a status was known.
     """
     stream = _Counted(connection, most=limits.body + limits.overhead)
     url = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
-    request = httpcore2.Request("POST", url, headers=list(headers.items()), content=body)
+    request = httpcore2.Request(method, url, headers=list(headers.items()), content=body)
     http = _Connection(origin=url.origin, stream=stream)
     try:
         response = await http.handle_async_request(request)

@@ -14,7 +14,8 @@ from raincheck.webhooks.patterns import check_patterns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_NEEDED = ("httpx2", "standardwebhooks")
+# The extra `webhooks` in pyproject.toml.
+_NEEDED = ("httpcore2", "idna", "standardwebhooks")
 
 
 def checked_policy(*, callbacks: Callbacks | None, webhooks: Sequence[Webhook], public_url: str) -> WebhookPolicy:
@@ -22,9 +23,10 @@ def checked_policy(*, callbacks: Callbacks | None, webhooks: Sequence[Webhook], 
 
     :raises ConfigurationError: a package, the public URL or a usable value is missing; the message says which.
     """
-    policy = WebhookPolicy(webhooks=tuple(webhooks), callbacks=callbacks)
     if public_url:
         _check_public_url(public_url)
+    host = urlsplit(public_url).hostname or ""
+    policy = WebhookPolicy(webhooks=tuple(webhooks), callbacks=callbacks, host=host)
     if not policy:
         return policy
     missing = [name for name in _NEEDED if find_spec(name) is None]

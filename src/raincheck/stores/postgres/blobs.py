@@ -219,6 +219,17 @@ class PostgresBlobs:
             await asyncio.to_thread(_remove_unused, self._folder, time.time() - _KEPT)
 
 
+async def piece_of(connection: Any, *, schema: str, name: str, number: int) -> bytes | None:
+    """Return a piece of a blob, for those who only look; None after the last, and where there is no such blob."""
+    operation, run, last = parsed(name)
+    text = (
+        f"SELECT data FROM {schema}.blobs JOIN {schema}.blob_pieces USING (operation, run, name, version) "
+        "WHERE operation = $1 AND run = $2 AND name = $3 AND number = $4"
+    )
+    piece: bytes | None = await connection.fetchval(text, operation, int(run), last, number)
+    return piece
+
+
 def _remove_unused(folder: Path, before: float) -> None:
     for copy in folder.glob("*/*/v*"):
         with suppress(FileNotFoundError):

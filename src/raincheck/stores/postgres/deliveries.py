@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from raincheck.core import delivery_rules
-from raincheck.core.deliveries import Delivery, DeliveryStatus, Health
-from raincheck.core.endpoints import TERMINAL_EVENTS, WebhookType
+from raincheck.core.deliveries import Health
+from raincheck.core.endpoints import TERMINAL_EVENTS, Endpoint, WebhookType
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.ports import Lease, Overdue
-from raincheck.stores.delivery_rows import DELIVERY_COLUMNS, HEALTH_COLUMNS, delivery_from, health_from, log_text
+from raincheck.stores.delivery_rows import (
+    DELIVERY_COLUMNS,
+    HEALTH_COLUMNS,
+    about,
+    delivery_from,
+    health_from,
+    insert_values,
+    milliseconds_of,
+    update_values,
+)
 from raincheck.stores.postgres.queries import statement
 from raincheck.stores.postgres.rows import columns_of
 
@@ -19,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from raincheck.core.deliveries import Delivery
     from raincheck.core.delivery_rules import Verdict
     from raincheck.ports import DeliveryClaim, DeliveryQuery
 
@@ -44,51 +55,34 @@ class DeliveryWriter:
         """Write deliveries, in a number of statements that does not depend on how many they are; progress aside."""
         if not deliveries:
             return
-        ends = [_about(each) for each in deliveries if each.event in TERMINAL_EVENTS]
+        ends = [about(each) for each in deliveries if each.event in TERMINAL_EVENTS]
         if ends:
             await connection.execute(self._drop, *columns_of(ends, count=3))
         kept: dict[str, Delivery] = {}
         progress: dict[tuple[str, str, str], Delivery] = {}  # of this batch
         for delivery in deliveries:
-            superseded = progress.pop(_about(delivery), None) if _supersedes(delivery) else None
+            superseded = progress.pop(about(delivery), None) if _supersedes(delivery) else None
             if superseded is not None:
                 del kept[superseded.id]
             if delivery.event != WebhookType.PROGRESS:
                 kept[delivery.id] = delivery
                 continue
             due_at = superseded.due_at if superseded is not None else await self._in_place_of(connection, delivery)
-            kept[delivery.id] = progress[_about(delivery)] = replace(delivery, due_at=due_at)
+            kept[delivery.id] = progress[about(delivery)] = replace(delivery, due_at=due_at)
         urls = list({each.url for each in kept.values()})
         disabled = {row[0] for row in await connection.fetch(self._disabled, urls)}
-        rows = [_row(each, paused=each.url in disabled) for each in kept.values()]
+        rows = [insert_values(each, paused=each.url in disabled) for each in kept.values()]
         await connection.execute(self._insert, *columns_of(rows, count=_INSERTED))
 
     async def _in_place_of(self, connection: Any, delivery: Delivery) -> datetime:
         """Drop the operation's other progress for this URL, and return when the first of what waited is due."""
-        dropped = await connection.fetch(self._replace, *_about(delivery))
+        dropped = await connection.fetch(self._replace, *about(delivery))
         waited = [due_at for status, due_at in dropped if status in {"pending", "paused"}]
         return moment_at(min(waited)) if waited else delivery.due_at
 
 
 def _supersedes(delivery: Delivery) -> bool:
     return delivery.event == WebhookType.PROGRESS or delivery.event in TERMINAL_EVENTS
-
-
-def _about(delivery: Delivery) -> tuple[str, str, str]:
-    return delivery.operation, delivery.source.value, delivery.url
-
-
-def _row(delivery: Delivery, *, paused: bool) -> tuple[Any, ...]:
-    return (
-        delivery.id,
-        *_about(delivery),
-        delivery.receiver,
-        str(delivery.event),
-        delivery.version,
-        milliseconds(delivery.created_at),
-        milliseconds(delivery.due_at),
-        DeliveryStatus.PAUSED.value if paused else delivery.status.value,
-    )
 
 
 class DeliveryQueries:
@@ -98,11 +92,29 @@ class DeliveryQueries:
         table = f"{schema}.deliveries"
         self._table = table
         self._endpoints = f"{schema}.endpoints"
+        self._webhooks = f"{schema}.webhooks"
         self._select = f"SELECT {DELIVERY_COLUMNS} FROM {table}"
         self._due = statement("due_deliveries", schema=schema)
         self._update = statement("update_deliveries", schema=schema)
         # One who judges a URL's health at a time, also where it has no row yet.
         self._hold_url = f"SELECT pg_advisory_xact_lock(hashtextextended('{schema} ' || $1, 0))"
+
+    # --- who hears of every operation -------------------------------------------------------------------------
+
+    async def kept_endpoints(self, connection: Any) -> list[Endpoint]:
+        """Return the endpoints of the application that was started last."""
+        rows = await connection.fetch(f"SELECT url, events FROM {self._webhooks} ORDER BY url")
+        return [Endpoint(row[0], tuple(json.loads(row[1]))) for row in rows]
+
+    async def keep_endpoints(self, connection: Any, endpoints: Sequence[Endpoint]) -> None:
+        """Keep the endpoints of the application; of those that start at once, the last one's stay."""
+        await connection.execute(f"LOCK TABLE {self._webhooks} IN SHARE ROW EXCLUSIVE MODE")
+        await connection.execute(f"DELETE FROM {self._webhooks}")
+        rows = [(endpoint.url, json.dumps(endpoint.events)) for endpoint in endpoints]
+        await connection.execute(
+            f"INSERT INTO {self._webhooks} (url, events) SELECT * FROM unnest($1::text[], $2::text[])",
+            *columns_of(rows, count=2),
+        )
 
     # --- couriers ---------------------------------------------------------------------------------------------
 
@@ -181,9 +193,9 @@ class DeliveryQueries:
                 "DO UPDATE SET failing_since = excluded.failing_since, last_failed_at = excluded.last_failed_at, "
                 "disabled_at = excluded.disabled_at, reason = excluded.reason",
                 after.url,
-                _milliseconds(after.failing_since),
-                _milliseconds(after.last_failed_at),
-                _milliseconds(after.disabled_at),
+                milliseconds_of(after.failing_since),
+                milliseconds_of(after.last_failed_at),
+                milliseconds_of(after.disabled_at),
                 after.reason,
             )
         if after.disabled and not before.disabled:
@@ -198,20 +210,7 @@ class DeliveryQueries:
             )
 
     async def _write(self, connection: Any, deliveries: Sequence[Delivery]) -> None:
-        rows = [
-            (
-                each.id,
-                milliseconds(each.due_at),
-                each.status.value,
-                each.run,
-                each.tries,
-                log_text(each.log),
-                each.worker,
-                _milliseconds(each.lease_until),
-                _milliseconds(each.finished_at),
-            )
-            for each in deliveries
-        ]
+        rows = [update_values(each) for each in deliveries]
         if rows:
             await connection.execute(self._update, *columns_of(rows, count=_UPDATED))
 
@@ -264,7 +263,3 @@ class DeliveryQueries:
             f"(SELECT 1 FROM {self._table} AS waiting WHERE waiting.status = 'paused' AND waiting.url = old.url)",
             milliseconds(now - _FORGOTTEN_AFTER),
         )
-
-
-def _milliseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else milliseconds(moment)

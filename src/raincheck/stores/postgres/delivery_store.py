@@ -35,9 +35,16 @@ class PostgresDeliveries:
         for callback in self._written:
             callback()
 
-    def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
-        """Write deliveries for these endpoints from now on."""
+    async def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+        """Write deliveries for these endpoints from now on, and keep them if others were kept."""
         self._endpoints = tuple(endpoints)
+        queries = self.delivery_queries
+        if set(await self.pool.read(queries.kept_endpoints)) != set(self._endpoints):
+            await self.pool.write(lambda connection: queries.keep_endpoints(connection, endpoints))
+
+    async def adopt_endpoints(self) -> None:
+        """Write deliveries for the endpoints that were kept last."""
+        self._endpoints = tuple(await self.pool.read(self.delivery_queries.kept_endpoints))
 
     async def lease_deliveries(self, claim: DeliveryClaim) -> list[Delivery]:
         """Lease due deliveries; a look that finds none writes nothing."""

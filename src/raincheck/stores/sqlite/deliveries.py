@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raincheck.core import delivery_rules
-from raincheck.core.deliveries import Delivery, DeliveryStatus, Health
-from raincheck.core.endpoints import TERMINAL_EVENTS, WebhookType, receiver_of
+from raincheck.core.deliveries import Health
+from raincheck.core.endpoints import TERMINAL_EVENTS, Endpoint, WebhookType, receiver_of
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.ports import Lease, Overdue
-from raincheck.stores.delivery_rows import DELIVERY_COLUMNS, delivery_from, health_from, log_text
+from raincheck.stores.delivery_rows import (
+    DELIVERY_COLUMNS,
+    about,
+    delivery_from,
+    health_from,
+    insert_values,
+    milliseconds_of,
+    update_values,
+)
 from raincheck.stores.sqlite.many_rows import write_rows
 from raincheck.stores.sqlite.queries import statement
 
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from raincheck.core.deliveries import Delivery
     from raincheck.core.delivery_rules import Verdict
     from raincheck.core.transitions import Change
     from raincheck.ports import DeliveryClaim, DeliveryQuery
@@ -53,16 +62,16 @@ def insert(connection: sqlite3.Connection, deliveries: Sequence[Delivery]) -> No
     kept: dict[str, Delivery] = {}
     progress: dict[tuple[str, str, str], Delivery] = {}  # of this batch
     for delivery in deliveries:
-        superseded = progress.pop(_about(delivery), None) if _supersedes(delivery) else None
+        superseded = progress.pop(about(delivery), None) if _supersedes(delivery) else None
         if superseded is not None:
             del kept[superseded.id]
         if delivery.event != WebhookType.PROGRESS:
             kept[delivery.id] = delivery
             continue
         due_at = superseded.due_at if superseded is not None else _in_place_of_earlier(connection, delivery)
-        kept[delivery.id] = progress[_about(delivery)] = replace(delivery, due_at=due_at)
+        kept[delivery.id] = progress[about(delivery)] = replace(delivery, due_at=due_at)
     disabled = {row[0] for row in connection.execute("SELECT url FROM endpoints WHERE disabled_at IS NOT NULL")}
-    rows = [_row(each, paused=each.url in disabled) for each in kept.values()]
+    rows = [insert_values(each, paused=each.url in disabled) for each in kept.values()]
     write_rows(connection, _INSERT, rows)
 
 
@@ -70,29 +79,12 @@ def _supersedes(delivery: Delivery) -> bool:
     return delivery.event == WebhookType.PROGRESS or delivery.event in TERMINAL_EVENTS
 
 
-def _row(delivery: Delivery, *, paused: bool) -> tuple[Any, ...]:
-    return (
-        delivery.id,
-        *_about(delivery),
-        delivery.receiver,
-        str(delivery.event),
-        delivery.version,
-        milliseconds(delivery.created_at),
-        milliseconds(delivery.due_at),
-        DeliveryStatus.PAUSED.value if paused else delivery.status.value,
-    )
-
-
-def _about(delivery: Delivery) -> tuple[str, str, str]:
-    return delivery.operation, delivery.source.value, delivery.url
-
-
 def _in_place_of_earlier(connection: sqlite3.Connection, delivery: Delivery) -> datetime:
     """Drop the operation's other progress for this URL, and return when the first of what waited is due."""
-    about = _about(delivery)
+    key = about(delivery)
     query = f"SELECT min(due_at) {_PROGRESS} AND status IN ('pending', 'paused')"
-    (earlier,) = connection.execute(query, about).fetchone()
-    connection.execute(f"DELETE {_PROGRESS}", about)
+    (earlier,) = connection.execute(query, key).fetchone()
+    connection.execute(f"DELETE {_PROGRESS}", key)
     return delivery.due_at if earlier is None else moment_at(earlier)
 
 
@@ -104,8 +96,25 @@ def _drop_waiting_progress(connection: sqlite3.Connection, ends: Sequence[Delive
         "AND event = 'operation.progress' AND status IN ('pending', 'paused') AND (operation, source, url) IN ("
         "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') "
         "FROM json_each(:ends))",
-        {"ends": json.dumps([_about(each) for each in ends])},
+        {"ends": json.dumps([about(each) for each in ends])},
     )
+
+
+# --- who hears of every operation ----------------------------------------------------------------------------------
+
+
+def kept_endpoints(connection: sqlite3.Connection) -> list[Endpoint]:
+    """Return the endpoints of the application that was started last."""
+    rows = connection.execute("SELECT url, events FROM webhooks ORDER BY url")
+    return [Endpoint(url, tuple(json.loads(events))) for url, events in rows]
+
+
+def keep_endpoints(connection: sqlite3.Connection, endpoints: Sequence[Endpoint]) -> tuple[None, Sequence[Change]]:
+    """Keep the endpoints of the application."""
+    connection.execute("DELETE FROM webhooks")
+    rows = [(endpoint.url, json.dumps(endpoint.events)) for endpoint in endpoints]
+    connection.executemany("INSERT INTO webhooks (url, events) VALUES (?, ?)", rows)
+    return None, ()
 
 
 # --- couriers ------------------------------------------------------------------------------------------------------
@@ -135,7 +144,7 @@ def lease(
         found = get(connection, delivery_id)
         taken = found and delivery_rules.lease(found, worker=claim.worker, lease_until=claim.lease_until, now=claim.now)
         if taken:
-            _update(connection, taken)
+            connection.execute(_UPDATE, update_values(taken))
             leased.append(taken)
     return leased, ()
 
@@ -154,7 +163,7 @@ def change(
     if verdict is None:
         return delivery_rules.Verdict(delivery, health), ()
     if verdict.delivery is not delivery:
-        _update(connection, verdict.delivery)
+        connection.execute(_UPDATE, update_values(verdict.delivery))
     _set_health(connection, health, verdict.health)
     return verdict, ()
 
@@ -181,11 +190,11 @@ def _set_health(connection: sqlite3.Connection, before: Health, after: Health) -
     if after == Health(url=after.url):
         connection.execute("DELETE FROM endpoints WHERE url = ?", (after.url,))
     else:
-        moments = (_milliseconds(after.failing_since), _milliseconds(after.last_failed_at))
+        moments = (milliseconds_of(after.failing_since), milliseconds_of(after.last_failed_at))
         connection.execute(
             "INSERT OR REPLACE INTO endpoints (url, failing_since, last_failed_at, disabled_at, reason) "
             "VALUES (?, ?, ?, ?, ?)",
-            (after.url, *moments, _milliseconds(after.disabled_at), after.reason),
+            (after.url, *moments, milliseconds_of(after.disabled_at), after.reason),
         )
     if after.disabled and not before.disabled:
         receiver = receiver_of(after.url)
@@ -264,27 +273,3 @@ def forget_endpoints(connection: sqlite3.Connection, now: datetime) -> None:
         "(SELECT 1 FROM deliveries WHERE deliveries.status = 'paused' AND deliveries.url = endpoints.url)",
         (milliseconds(now - _FORGOTTEN_AFTER),),
     )
-
-
-# --- rows ------------------------------------------------------------------------------------------------------------
-
-
-def _update(connection: sqlite3.Connection, delivery: Delivery) -> None:
-    connection.execute(
-        _UPDATE,
-        (
-            milliseconds(delivery.due_at),
-            delivery.status.value,
-            delivery.run,
-            delivery.tries,
-            log_text(delivery.log),
-            delivery.worker,
-            _milliseconds(delivery.lease_until),
-            _milliseconds(delivery.finished_at),
-            delivery.id,
-        ),
-    )
-
-
-def _milliseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else milliseconds(moment)

@@ -34,9 +34,15 @@ class SqliteDeliveries(ABC):
     @abstractmethod
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T: ...
 
-    def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
-        """Write deliveries for these endpoints from now on."""
+    async def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
+        """Write deliveries for these endpoints from now on, and keep them if others were kept."""
         self._endpoints = tuple(endpoints)
+        if set(await self._read(deliveries.kept_endpoints)) != set(self._endpoints):
+            await self._write(Work(apply=lambda page: deliveries.keep_endpoints(page.connection, endpoints)))
+
+    async def adopt_endpoints(self) -> None:
+        """Write deliveries for the endpoints that were kept last."""
+        self._endpoints = tuple(await self._read(deliveries.kept_endpoints))
 
     async def lease_deliveries(self, claim: DeliveryClaim) -> list[Delivery]:
         """Lease due deliveries; a look that finds none takes no write lock."""

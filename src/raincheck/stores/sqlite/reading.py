@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from raincheck.core.events import history
 from raincheck.core.moments import EPOCH, milliseconds
 from raincheck.core.names import first_id_at
+from raincheck.core.operation import Status
 from raincheck.ports import Lease, Overdue, Tombstone
 from raincheck.stores.sqlite.queries import statement
 from raincheck.stores.sqlite.rows import FULL_COLUMNS, LIGHT_COLUMNS, event_from, operation_from
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from raincheck.core.events import Event
@@ -65,7 +66,11 @@ def known(connection: sqlite3.Connection, operation_ids: Sequence[str]) -> set[s
 
 def cancelling(connection: sqlite3.Connection, worker: str) -> list[Lease]:
     """Return the worker's runs that were asked to cancel."""
-    query = "SELECT id, run FROM operations WHERE worker = ? AND status = 'cancelling'"
+    # Both conditions: SQLite takes an index of "status IN (…)" only where the query says the very same.
+    query = (
+        "SELECT id, run FROM operations "
+        "WHERE worker = ? AND status IN ('running', 'cancelling') AND status = 'cancelling'"
+    )
     return [Lease(*row) for row in connection.execute(query, (worker,))]
 
 
@@ -84,6 +89,7 @@ def list_page(connection: sqlite3.Connection, query: ListQuery) -> list[Operatio
     """Return a page, newest first, without inputs and result bytes."""
     conditions: list[str] = []
     values: list[Any] = []
+    small = False
 
     def require(condition: str, *found: object) -> None:
         conditions.append(condition)
@@ -92,6 +98,7 @@ def list_page(connection: sqlite3.Connection, query: ListQuery) -> list[Operatio
     if query.owner is not None:
         require("owner = ? AND owner <> ''" if query.owner else "owner = ?", query.owner)
     if query.statuses:
+        small = _require_small_index(set(query.statuses), require)
         require("status IN (SELECT value FROM json_each(?))", json.dumps(query.statuses))
     if query.kind is not None:
         require("kind = ?", query.kind)
@@ -106,8 +113,21 @@ def list_page(connection: sqlite3.Connection, query: ListQuery) -> list[Operatio
     if query.before_id is not None:
         require("id < ?", query.before_id)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    text = f"SELECT {LIGHT_COLUMNS} FROM operations {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants only
+    # "+id" keeps SQLite from reading all ids in order, which looks cheaper to it than to sort the few of that index.
+    order = "+id" if small else "id"
+    text = f"SELECT {LIGHT_COLUMNS} FROM operations {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608 - constants only
     return [operation_from(row) for row in connection.execute(text, (*values, query.limit))]
+
+
+def _require_small_index(statuses: set[Status], require: Callable[[str], None]) -> bool:
+    """Say in the words of a partial index that only unfinished operations are wanted; False if others are too."""
+    if statuses == {Status.QUEUED}:
+        require("status = 'queued'")
+    elif statuses <= {Status.RUNNING, Status.CANCELLING}:
+        require("status IN ('running', 'cancelling')")
+    else:
+        return False
+    return True
 
 
 def queue_position(connection: sqlite3.Connection, operation: Operation) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raincheck.core.endpoints import Callback
@@ -175,8 +176,14 @@ def _problem_from(text: str) -> Problem:
 
 
 def _result_text(result: StoredResult) -> str:
-    fields = [result.status_code, result.media_type, result.headers, result.blob, result.size, result.etag]
-    return json.dumps(fields)
+    head = _result_head(result.status_code, result.media_type, result.headers)
+    return f"{head}, {json.dumps(result.blob)}, {result.size}, {json.dumps(result.etag)}]"
+
+
+@lru_cache(maxsize=256)
+def _result_head(status_code: int, media_type: str | None, headers: tuple[tuple[str, str], ...]) -> str:
+    """Return what most results of a kind have in common."""
+    return json.dumps([status_code, media_type, headers])[:-1]
 
 
 def _result_from(text: str, body: bytes | None) -> StoredResult:

@@ -15,7 +15,7 @@ from raincheck.core.delivery_rules import Verdict
 from raincheck.core.endpoints import Callback, Endpoint, Source, WebhookType
 from raincheck.core.errors import LeaseLost
 from raincheck.core.operation import Progress, Status
-from raincheck.ports import DeliveryClaim, DeliveryQuery, DeliveryStore, Lease
+from raincheck.ports import Accepted, DeliveryClaim, DeliveryQuery, DeliveryStore, Lease
 from raincheck.testing.conformance.specimens import (
     DAY,
     NOW,
@@ -24,6 +24,7 @@ from raincheck.testing.conformance.specimens import (
     Store,
     Watcher,
     a_claim,
+    an_operation,
     brought_to,
     started,
     submitted,
@@ -70,16 +71,25 @@ class DeliveryConformance:
         await store.claim(a_claim())
         assert [each.event for each in await store.deliveries_of(running.id)] == [WebhookType.STARTED]
 
+    async def test_a_start_in_the_transaction_of_the_submit_makes_deliveries_too(self, store: DeliveringStore) -> None:
+        """What is accepted while a slot is free has no change of its own for its start."""
+        operation = an_operation(callback=Callback(URL, (WebhookType.STARTED,)))
+        submitted = await store.submit(operation, claim=a_claim())
+        assert isinstance(submitted, Accepted)
+        assert submitted.begun is not None
+        [delivery] = await store.deliveries_of(operation.id)
+        assert (delivery.event, delivery.version) == (WebhookType.STARTED, 2)
+
     async def test_a_claim_of_many_makes_the_deliveries_of_each(self, store: DeliveringStore) -> None:
         """Claims write in batches."""
-        store.set_endpoints([Endpoint(URL, (WebhookType.STARTED,))])
+        await store.set_endpoints([Endpoint(URL, (WebhookType.STARTED,))])
         operations = [await submitted(store) for _ in range(3)]
         await store.claim(a_claim())
         assert [len(await store.deliveries_of(each.id)) for each in operations] == [1, 1, 1]
 
     async def test_configured_endpoints_hear_of_every_operation(self, store: DeliveringStore) -> None:
         """Each of what it asked for; the caller's own URL beside them."""
-        store.set_endpoints([Endpoint(URL), Endpoint(OTHER, (WebhookType.FAILED,))])
+        await store.set_endpoints([Endpoint(URL), Endpoint(OTHER, (WebhookType.FAILED,))])
         operation = await brought_to(store, Status.SUCCEEDED, callback=Callback(URL))
         found = await store.deliveries_of(operation.id)
         assert sorted((each.source, each.url) for each in found) == [(Source.CALLBACK, URL), (Source.WEBHOOK, URL)]
@@ -142,6 +152,15 @@ class DeliveryConformance:
         events = [each.event for each in await store.deliveries_of(running.id)]
         assert sorted(events) == [WebhookType.STARTED, WebhookType.SUCCEEDED]
 
+    async def test_progress_and_the_end_at_the_same_time_leave_the_end(self, store: DeliveringStore) -> None:
+        """Also where a store writes them as one batch."""
+        running = await started(store, callback=Callback(URL, ALL_EVENTS))
+        await asyncio.gather(
+            progressed(store, running.id, 1), progressed(store, running.id, 2), succeed(store, running.id)
+        )
+        events = [each.event for each in await store.deliveries_of(running.id)]
+        assert sorted(events) == [WebhookType.STARTED, WebhookType.SUCCEEDED]
+
     # --- promise 3: leasing -------------------------------------------------------------------------------------
 
     async def test_a_due_delivery_is_leased_once(self, store: DeliveringStore) -> None:
@@ -192,7 +211,7 @@ class DeliveryConformance:
 
     async def test_a_courier_leases_only_what_it_has_secrets_for(self, store: DeliveringStore) -> None:
         """During a deployment the old process leaves the new endpoint's deliveries to the new one."""
-        store.set_endpoints([Endpoint(URL), Endpoint(OTHER)])
+        await store.set_endpoints([Endpoint(URL), Endpoint(OTHER)])
         await brought_to(store, Status.SUCCEEDED, callback=Callback("https://caller.example.net/"))
         assert await store.lease_deliveries(a_delivery_claim(webhooks=(), callbacks=False)) == []
         one = await store.lease_deliveries(a_delivery_claim(webhooks=(OTHER,), callbacks=False))
@@ -330,6 +349,26 @@ class DurableDeliveryConformance:
         store = await reopen()
         assert await store.get_delivery(before.id) == before
         assert await store.unhealthy_endpoints() == health
+
+    async def test_a_command_without_configuration_adopts_the_endpoints(
+        self, reopen: Callable[[], Awaitable[DeliveringStore]]
+    ) -> None:
+        """Those of the application that was started last, and none where it has none any more."""
+        store = await reopen()
+        await store.set_endpoints([Endpoint(URL), Endpoint(OTHER, (WebhookType.CANCELLED,))])
+        waiting, other = await submitted(store), await submitted(store)
+        store = await reopen()
+        await store.change(other.id, partial(transitions.request_cancel, now=NOW))
+        assert await store.deliveries_of(other.id) == []
+        await store.adopt_endpoints()
+        await store.change(waiting.id, partial(transitions.request_cancel, now=NOW))
+        assert {each.url for each in await store.deliveries_of(waiting.id)} == {URL, OTHER}
+        await store.set_endpoints([])
+        store = await reopen()
+        await store.adopt_endpoints()
+        running = await started(store)
+        await succeed(store, running.id)
+        assert await store.deliveries_of(running.id) == []
 
 
 class SharedDeliveryConformance:

@@ -50,7 +50,7 @@ CREATE INDEX operations_held ON {schema}.operations (worker) WHERE status IN ('r
 CREATE INDEX operations_deadline ON {schema}.operations (deadline_at)
     WHERE deadline_at IS NOT NULL AND status IN ('queued', 'running');
 CREATE INDEX operations_expiry ON {schema}.operations (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX operations_finished ON {schema}.operations (owner, finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX operations_finished ON {schema}.operations (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX operations_owner ON {schema}.operations (owner, id) WHERE owner <> '';
 
 -- A key outlives its operation, until the tombstone goes.
@@ -116,6 +116,11 @@ CREATE INDEX deliveries_operation ON {schema}.deliveries (operation);
 CREATE INDEX deliveries_pending ON {schema}.deliveries (receiver, due_at, id) WHERE status = 'pending';
 CREATE INDEX deliveries_sending ON {schema}.deliveries (worker) WHERE status = 'sending';
 CREATE INDEX deliveries_paused ON {schema}.deliveries (url) WHERE status = 'paused';
+
+CREATE TABLE {schema}.webhooks (
+    url    text PRIMARY KEY,
+    events text NOT NULL
+);
 
 CREATE TABLE {schema}.endpoints (
     url            text PRIMARY KEY,

@@ -2,7 +2,7 @@ UPDATE {schema}.deliveries AS target SET
     due_at = given.due_at, status = given.status, run = given.run, tries = given.tries, log = given.log,
     worker = given.worker, lease_until = given.lease_until, finished_at = given.finished_at
 FROM unnest(
-    $1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bigint[],
-    $9::bigint[]
-) AS given (id, due_at, status, run, tries, log, worker, lease_until, finished_at)
+    $1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[],
+    $9::text[]
+) AS given (due_at, status, run, tries, log, worker, lease_until, finished_at, id)
 WHERE target.id = given.id

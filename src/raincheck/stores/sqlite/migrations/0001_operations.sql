@@ -108,6 +108,11 @@ CREATE INDEX deliveries_pending ON deliveries (receiver, due_at) WHERE status = 
 CREATE INDEX deliveries_sending ON deliveries (worker, lease_until) WHERE status = 'sending';
 CREATE INDEX deliveries_paused ON deliveries (url) WHERE status = 'paused';
 
+CREATE TABLE webhooks (
+    url    TEXT PRIMARY KEY NOT NULL,
+    events TEXT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE endpoints (
     url            TEXT PRIMARY KEY NOT NULL,
     failing_since  INTEGER,
@@ -115,3 +120,5 @@ CREATE TABLE endpoints (
     disabled_at    INTEGER,
     reason         TEXT NOT NULL
 ) WITHOUT ROWID;
+
+CREATE INDEX endpoints_disabled ON endpoints (url) WHERE disabled_at IS NOT NULL;

@@ -1,0 +1,188 @@
+"""The commands that speak to a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+import tests.client.conftest
+from tests.readers.serving import PATIENCE, Server
+
+HOME = Path(tests.client.conftest.__file__).parent
+NOBODY = "op_" + "0" * 32
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server that is left alone."""
+    started = Server(tmp_path_factory.mktemp("cli"), home=HOME)
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def name():
+    """A caller, and a signal, that no other test uses."""
+    return f"n{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def remote(raincheck, server, name, monkeypatch):
+    """Run a command against the server, as a caller whom nobody was before."""
+    monkeypatch.setenv("RAINCHECK_URL", f"http://127.0.0.1:{server.port}")
+    return lambda *arguments: raincheck(*arguments, "--header", f"X-Caller: {name}")
+
+
+def lines(result):
+    """Return the JSON lines that a command printed."""
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_run_prints_the_result_and_nothing_else_on_stdout(remote):
+    """The result can be piped on; what happened in between goes to stderr."""
+    result = remote("run", "/reports", "--data", '{"pages": 2}', "--metadata", "customer=42")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"pages": 2, "title": "é🌧\u2028"}
+    assert "INFO     page 1" in result.stderr
+    assert '{"page": 2}' in result.stderr
+    assert "build_report succeeded" in result.stderr
+
+
+def test_run_as_json_prints_each_event(remote):
+    """One event a line, from the acceptance to done, whose resource has the result."""
+    events = lines(remote("run", "/reports", "-d", '{"pages": 1}', "--json"))
+    assert [each["version"] for each in events] == sorted({each["version"] for each in events})
+    assert (events[0]["type"], events[-1]["type"]) == ("status", "done")
+    assert events[-1]["resource"]["result"]["pages"] == 1
+
+
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_run_reads_its_body_from_elsewhere(server, name, tmp_path, source):
+    """``@file`` and ``-``; the result goes to a file."""
+    (tmp_path / "body.json").write_text('{"pages": 3}')
+    arguments = ["run", "/reports", "-d", "@body.json" if source == "file" else "-", "-o", "out.json"]
+    with (tmp_path / "body.json").open() as body:
+        ended = started(server, name, *arguments, cwd=tmp_path, stdin=body)
+    _, errors = ended.communicate(timeout=PATIENCE)
+    assert ended.returncode == 0, errors
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["pages"] == 3
+
+
+def started(server, name, *arguments, **options):
+    """Start the command line as a process of its own."""
+    program = "from raincheck.cli import main; main()"
+    command = [sys.executable, "-c", program, *arguments, "--header", f"X-Caller: {name}"]
+    environment = os.environ | {"RAINCHECK_URL": f"http://127.0.0.1:{server.port}"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=environment, **pipes, **options)
+
+
+def test_interrupting_run_leaves_the_operation_going(remote, server, name, tmp_path):
+    """Ctrl-C ends the command with 130, says how to go on, and cancels nothing."""
+    process = started(server, name, "run", f"/held/{name}", cwd=tmp_path)
+    server.await_signal(f"{name}.begun-1")
+    while "11" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, errors
+    assert "The operation goes on: raincheck watch op_" in errors
+    server.give(name)
+    assert remote("watch").exit_code == 0
+
+
+def test_run_without_waiting_prints_the_id(remote, server, name):
+    """``--detach``; the id is what the other commands take."""
+    operation = remote("run", f"/held/{name}", "--detach").stdout.strip()
+    server.await_signal(f"{name}.begun-1")
+    log = remote("logs", operation)
+    assert log.stdout.splitlines() == [str(number) for number in range(12)]
+    server.give(name)
+    assert remote("logs", "-f", operation).stdout.splitlines() == [str(number) for number in range(24)]
+    assert remote("result", operation).stdout == f'"{name}"'
+
+
+@pytest.mark.parametrize("manner", ["purpose", "crash"])
+def test_an_operation_without_a_result_is_exit_code_3(remote, manner):
+    """The reason is one line on stderr, whatever command asks for the result."""
+    result = remote("run", f"/fail/{manner}")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "failed. " in result.stderr.splitlines()[-1]
+    assert remote("run", f"/fail/{manner}", "--json").exit_code == 3
+    operation = remote("run", f"/fail/{manner}", "--detach").stdout.strip()
+    assert remote("result", operation).exit_code == 3
+    assert remote("watch", operation).exit_code == 3
+
+
+def test_cancel_and_retry_work_through_the_server(remote, server, name):
+    """All that match, each told on a line of its own; what cannot be changed makes it exit code 1."""
+    first, second = (remote("run", f"/held/{name}", "--detach").stdout.strip() for _ in range(2))
+    server.await_signal(f"{name}.begun-1")
+    cancelled = remote("cancel", "--all-matching", "--json")
+    assert sorted(each["id"] for each in lines(cancelled)) == sorted([first, second])
+    assert remote("watch", first, second).exit_code == 3
+    assert remote("retry", "--all-matching").stdout == "", "cancelled ones are retried only when they are named"
+    again = lines(remote("retry", "--all-matching", "--status", "cancelled", "--json"))
+    assert sorted(each["rerun_of"] for each in again) == sorted([first, second])
+    server.give(name)
+    mixed = remote("cancel", NOBODY, first)
+    assert mixed.exit_code == 1
+    assert mixed.stdout == f"{first}  cancelled\n"
+    assert mixed.stderr.startswith(f"error: {NOBODY}: There is no such operation")
+
+
+def test_a_refusal_is_one_line_and_exit_code_1(remote):
+    """What the server says of invalid input, unknown routes and unknown operations."""
+    for arguments in (["run", "/reports", "-d", "{}"], ["run", "/no-such-route"], ["logs", NOBODY]):
+        result = remote(*arguments)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "/reports", "-d", "{"],
+        ["run", "/reports", "-d", "@missing.json"],
+        ["run", "/reports", "--metadata", "x"],
+        ["run", "/reports", "--metadata", "X=1"],
+        ["run", "/reports", "--timeout", "soon"],
+        ["watch", "--store", "sqlite:///x.db", "--url", "http://x"],
+        ["cancel"],
+        ["cancel", NOBODY, "--all-matching"],
+        ["cancel", NOBODY, "--kind", "k"],
+        ["cancel", "--all-matching", "--status", "failed"],
+        ["cancel", "--all-matching", "--owner", "ada"],
+    ],
+)
+def test_a_wrong_argument_is_exit_code_2(remote, arguments, tmp_path, monkeypatch):
+    """Nothing is sent and nothing is changed."""
+    monkeypatch.chdir(tmp_path)
+    result = remote(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000"])
+def test_run_needs_the_url_of_a_server(raincheck, monkeypatch, url):
+    """Without one there is nowhere to submit to, and one without a scheme is none."""
+    monkeypatch.setenv("RAINCHECK_URL", url)
+    result = raincheck("run", "/reports")
+    assert result.exit_code == 2
+    assert "http" in result.stderr
+
+
+def test_a_token_of_the_environment_is_sent(raincheck, monkeypatch):
+    """So that no secret stands in the arguments, which other users of the machine can read."""
+    from tests.client.scripted import Answer, scripted
+
+    monkeypatch.setenv("RAINCHECK_TOKEN", "secret")
+    with scripted(lambda *_: Answer(401)) as server:
+        assert raincheck("logs", NOBODY, "--url", server.url).exit_code == 1
+        assert server.seen[0].headers["authorization"] == "Bearer secret"
