@@ -71,7 +71,8 @@ def location(store: str, *, direct: str = "") -> Location:
         return Memory()
     if store.startswith(_SQLITE) and len(store) > len(_SQLITE):
         return SqliteFile(Path(store.removeprefix(_SQLITE)))
-    msg = f"store={store!r} is unknown. Use 'sqlite:///path/file.db', 'postgresql://user@host/database' or 'memory:'."
+    shown = store.rpartition("@")[2]  # without a password
+    msg = f"store={shown!r} is unknown. Use 'sqlite:///path/file.db', 'postgresql://user@host/database' or 'memory:'."
     raise ConfigurationError(msg)
 
 
