@@ -73,6 +73,7 @@ def test_file_results_honour_range(caller):
     assert result_of(caller, operation, headers={"Range": "bytes=0-9", "If-Range": '"other"'}).status_code == 200
     outside = result_of(caller, operation, headers={"Range": "bytes=99999-"})
     assert (outside.status_code, outside.headers["content-range"]) == (416, "bytes */25600")
+    assert outside.headers["operation-id"] == operation["id"]
 
 
 def test_failed_on_purpose_is_rendered_by_the_application(caller):

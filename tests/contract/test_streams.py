@@ -266,6 +266,7 @@ def test_text_forges_no_frame(caller, path):
 def test_slow_readers_are_cut_off(caller):
     """A reader that does not read gets an end, not an endless buffer; from its cursor it misses nothing."""
     name = fresh_name()
+    before = len(caller.server.log)
     operation = caller.submit(f"/floods/{name}", params={"chunks": 300})
     path = operation["links"]["events"]
     caller.server.await_signal(f"{name}.started")
@@ -286,6 +287,7 @@ def test_slow_readers_are_cut_off(caller):
     assert frames[-1].event == "done"
     numbers = [frame.data["chunk"]["number"] for frame in frames if frame.event == "output"]
     assert numbers == list(range(300))
+    assert "ERROR" not in caller.server.log[before:]  # the server does not call it an incomplete answer
 
 
 @pytest.mark.parametrize("processes", [1, 2])

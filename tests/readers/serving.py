@@ -23,11 +23,13 @@ class Server:
     """Serves ``application.py`` from a folder, on a port of its own with each start.
 
     :param home: where that application is.
+    :param arguments: more of uvicorn's own.
     """
 
-    def __init__(self, folder: Path, *, home: Path = HERE) -> None:
+    def __init__(self, folder: Path, *, home: Path = HERE, arguments: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self._home = home
+        self._arguments = arguments
         self.signals = folder / "signals"
         self.signals.mkdir(exist_ok=True)
         self._log = folder / "server.log"
@@ -45,6 +47,7 @@ class Server:
         command = [
             *(sys.executable, "-m", "uvicorn", "application:app", "--app-dir", str(self._home)),
             *("--host", "127.0.0.1", "--port", str(self.port), "--no-access-log", "--log-level", "warning"),
+            *self._arguments,
         ]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

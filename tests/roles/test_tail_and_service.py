@@ -214,6 +214,25 @@ async def test_an_operator_hears_of_every_owner_also_from_other_processes(tmp_pa
         assert feed.take() == []
 
 
+async def test_the_end_that_another_process_wrote_is_shown_with_its_result(tmp_path):
+    """The list of what changed has no results; whoever hears of an end sees the whole operation all the same."""
+    path = tmp_path / "raincheck.db"
+    async with contextlib.AsyncExitStack() as stack:
+        here, there = SqliteStore(path), SqliteStore(path)
+        for opened in (here, there):
+            await opened.open()
+            stack.push_async_callback(opened.close)
+        tail = Tail(store=here)
+        feed = Feed()
+        tail.enter_owner("ada", feed, now=NOW)
+        foreign = await submitted(there, owner="ada")
+        lease = {"worker": "w", "lease_until": NOW + 15 * SECOND, "now": NOW}
+        await there.change(foreign.id, lambda found: transitions.claim(found, **lease))
+        await there.change(foreign.id, lambda found: transitions.succeed(found, run=1, result=RESULT, now=NOW))
+        await tail.run_once()
+        assert feed.take()[-1].operation.result == RESULT
+
+
 async def test_without_figures_an_operator_hears_of_this_process_alone(store):
     """A store of others' making need not answer what the page asks."""
     tail = Tail(store=store)

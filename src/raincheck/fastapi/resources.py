@@ -111,11 +111,15 @@ def operation_routes(
 def _live(gateway: Gateway, streams: StreamRoutes, socket: SocketEndpoint) -> list[BaseRoute]:
     """Return the routes whose connections stay open, without what FastAPI keeps for each."""
     operations = f"{gateway.prefix}/operations"
-    many = Route(f"{operations}/events", StreamEndpoint(streams.events_of_callers_operations), methods=["GET"])
-    one = Route(f"{operations}/{{operation_id}}/events", StreamEndpoint(streams.get_operation_events), methods=["GET"])
-    for route in (many, one):
+    routes: list[BaseRoute] = []
+    for path, handler in (
+        (f"{operations}/events", streams.events_of_callers_operations),
+        (f"{operations}/{{operation_id}}/events", streams.get_operation_events),
+    ):
+        route = Route(path, StreamEndpoint(handler), methods=["GET"])
         route.methods = {"GET"}  # Starlette adds HEAD, and a stream without a body would never end
-    return [many, one, WebSocketRoute(f"{operations}/ws", socket)]
+        routes += [route, Route(path, _OtherMethods("GET"))]
+    return [*routes, WebSocketRoute(f"{operations}/ws", socket)]
 
 
 def _unguarded(gateway: Gateway, streams: StreamRoutes, *, guarded: bool) -> APIRouter:
