@@ -9,10 +9,7 @@ import os
 import random
 import secrets
 import socket
-from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
 from raincheck.core.wire import Links
@@ -38,29 +35,17 @@ from raincheck.roles.reaper import Reaper
 from raincheck.roles.runner import Runner
 from raincheck.roles.service import Service
 from raincheck.roles.tail import Tail
-from raincheck.settings import sqlite_path
-from raincheck.stores.blobs import LocalBlobs
-from raincheck.stores.memory import MemoryStore
-from raincheck.stores.memory_overview import MemoryOverview
-from raincheck.stores.sqlite import SqliteStore
-from raincheck.stores.sqlite.liveness import FileLiveness
-from raincheck.stores.sqlite.overview import SqliteOverview
-from raincheck.stores.sqlite.store import side_folder
+from raincheck.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from raincheck.core.endpoints import WebhookPolicy
     from raincheck.core.transitions import Change
-    from raincheck.ports import Executor, Kind, Lease, OverviewStore
+    from raincheck.ports import Executor, Kind, Lease
     from raincheck.settings import Settings
 
 logger = logging.getLogger("raincheck")
-
-
-def now() -> datetime:
-    """Return the time of this machine."""
-    return datetime.now(UTC)
 
 
 class Parts:
@@ -106,24 +91,15 @@ class Parts:
     # --- parts --------------------------------------------------------------------------------------------------
 
     async def _open_store(self, stack: contextlib.AsyncExitStack) -> None:
-        path = sqlite_path(self._settings.store)
-        if path is None:
-            self._store: Any = MemoryStore()
-            self._overview: OverviewStore = MemoryOverview(self._store)
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="raincheck-")))
-        else:
-            self._store = SqliteStore(path)
-            self._overview = SqliteOverview(path)
-            folder = side_folder(path)
-        await self._store.open()
-        stack.push_async_callback(self._store.close)
+        storage = await open_storage(self._settings.location, stack)
+        self._store = storage.store
+        self._overview = storage.overview
         await self._tell_endpoints()
         self._store.subscribe(self._committed)
-        await self._overview.open()
-        stack.push_async_callback(self._overview.close)
-        self._folder = folder
-        self._blobs = LocalBlobs(folder / "blobs")
-        self._liveness = FileLiveness(folder / "workers")
+        self._blobs = storage.blobs
+        self._liveness = storage.liveness
+        self._signals = storage.signals
+        self._clock = storage.clock
 
     async def _tell_endpoints(self) -> None:
         try:
@@ -146,7 +122,7 @@ class Parts:
             tail=self._tail,
             durations=self._durations,
             kinds=self._kinds,
-            clock=now,
+            clock=self._clock,
             entropy=Entropy().take,
             max_queued=self._settings.max_queued,
         )
@@ -155,28 +131,30 @@ class Parts:
             blobs=self._blobs,
             handover=self._handover,
             tickets=self._store,
-            clock=now,
+            clock=self._clock,
             max_body=self._settings.max_body,
             follow=lambda positions, cut: Follower(tail=self._tail, store=self._store, positions=positions, cut=cut),
             when_draining=self._tail.when_draining,
-            follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=now(), cut=cut),
+            follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=self._clock(), cut=cut),
             callbacks=self._policy.callbacks,
-            deliveries=DeliveryDesk(store=self._store, service=self._service, clock=now, woken=self._delivery_wanted),
+            deliveries=DeliveryDesk(
+                store=self._store, service=self._service, clock=self._clock, woken=self._delivery_wanted
+            ),
             overview=self._overview,
             liveness=self._liveness,
             lease=self._settings.lease,
         )
         await self._tail.start()
         stack.push_async_callback(self._tail.stop)
-        if isinstance(self._store, SqliteStore):
-            await self._store.start(self._noticed)
-            stack.push_async_callback(self._store.stop)
+        if self._signals is not None:
+            await self._signals.start(self._noticed)
+            stack.push_async_callback(self._signals.stop)
 
     async def _start_working(self, stack: contextlib.AsyncExitStack) -> None:
         self._worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._liveness.enter(self._worker)
         executors = await self._start_executors(stack)
-        outcomes = OutcomeWriter(store=self._store, blobs=self._blobs, clock=now, chance=random.random)
+        outcomes = OutcomeWriter(store=self._store, blobs=self._blobs, clock=self._clock, chance=random.random)
         self._runner = Runner(
             store=self._store,
             blobs=self._blobs,
@@ -184,7 +162,7 @@ class Parts:
             executors=executors,
             handover=self._handover,
             outcomes=outcomes,
-            clock=now,
+            clock=self._clock,
             max_result=self._settings.max_result,
             app=self._app,
             ended=self._slot_freed,
@@ -197,7 +175,7 @@ class Parts:
             queues=self._settings.queue_names,
             room=self._runner.room,
             lease=lease,
-            clock=now,
+            clock=self._clock,
             begin=self._runner.start,
         )
         self._service.claimer = self._claimer
@@ -209,9 +187,11 @@ class Parts:
         )
         if self._policy:
             await self._start_courier(stack)
-        heartbeat = Heartbeat(store=self._store, lease=lease, clock=now, held=self._held, renewed=self._runner.renewed)
-        reaper = Reaper(store=self._store, liveness=self._liveness, lease=lease, clock=now)
-        pruner = Pruner(store=self._store, blobs=self._blobs, clock=now)
+        heartbeat = Heartbeat(
+            store=self._store, lease=lease, clock=self._clock, held=self._held, renewed=self._runner.renewed
+        )
+        reaper = Reaper(store=self._store, liveness=self._liveness, lease=lease, clock=self._clock)
+        pruner = Pruner(store=self._store, blobs=self._blobs, clock=self._clock)
         for role in (heartbeat, reaper, pruner, self._cancels, self._claimer):
             await role.start()
             stack.push_async_callback(role.stop)
@@ -227,7 +207,7 @@ class Parts:
             links=Links(base, bool(self._policy.webhooks)),
             worker=self._worker,
             liveness=self._liveness,
-            clock=now,
+            clock=self._clock,
             chance=random.random,
         )
         await self._courier.start()

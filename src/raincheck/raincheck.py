@@ -39,7 +39,8 @@ class Raincheck:
     module for free.
 
     :param app: the application to install on; or call ``install(app)`` later, once.
-    :param store: ``sqlite:///path`` or ``memory:``; every keyword can also be set as ``RAINCHECK_*``.
+    :param store: ``sqlite:///path``, ``postgresql://user@host/database`` or ``memory:``; every keyword can also be set
+        as ``RAINCHECK_*``.
     :param workers: False: this process accepts and serves; ``raincheck worker module:rain`` runs the work.
     :param dependencies: FastAPI dependencies that guard all operation routes.
     :param owner: a FastAPI dependency that returns a non-empty str; callers see only what they own.
@@ -70,7 +71,7 @@ class Raincheck:
         self.settings = settings_module.load(
             settings, store=store, workers=workers, public_url=public_url, prefix=prefix
         )
-        settings_module.sqlite_path(self.settings.store)
+        _ = self.settings.location  # an unknown URL is refused here, before anything is opened
         prefix = self.settings.prefix
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             msg = f"prefix={prefix!r} must start with a slash and not end with one, such as '/api'."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -12,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from raincheck.core.errors import ConfigurationError
 from raincheck.core.quantities import duration, size
+from raincheck.locations import Location, location
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
@@ -27,7 +27,11 @@ class Settings(BaseSettings):
 
     store: str = Field(
         "sqlite:///raincheck.db",
-        description="the database: `sqlite:///relative/path`, `sqlite:////absolute/path`, or `memory:` for tests",
+        description="the database: `sqlite:///relative/path`, `sqlite:////absolute/path`, "
+        "`postgresql://user:password@host/database`, or `memory:` for tests",
+    )
+    store_direct: str = Field(
+        "", description="where the store's URL leads to PgBouncer or another pooler: the URL of PostgreSQL itself"
     )
     workers: bool = Field(
         default=True, description="run work inside the serving process; `false` leaves it to `raincheck worker`"
@@ -72,6 +76,14 @@ class Settings(BaseSettings):
     )
 
     @property
+    def location(self) -> Location:
+        """Where the store is.
+
+        :raises ConfigurationError: the URL is unknown.
+        """
+        return location(self.store, direct=self.store_direct)
+
+    @property
     def allowed_origin_list(self) -> tuple[str, ...]:
         """The origins beside the server's own that may open a WebSocket."""
         return tuple(origin.strip() for origin in self.allowed_origins.split(",") if origin.strip())
@@ -97,20 +109,3 @@ def load(given: Settings | None, **keywords: Any) -> Settings:
         lines = [f"RAINCHECK_{str(part['loc'][0]).upper()}: {part['msg']}" for part in error.errors()]
         msg = "These settings cannot be used. " + "; ".join(lines)
         raise ConfigurationError(msg) from error
-
-
-def sqlite_path(store: str) -> Path | None:
-    """Return the path of a ``sqlite:///`` store, None for ``memory:``.
-
-    :raises ConfigurationError: another form.
-    """
-    if store == "memory:":
-        return None
-    prefix = "sqlite:///"
-    if store.startswith(prefix) and len(store) > len(prefix):
-        return Path(store.removeprefix(prefix))
-    if store.startswith("postgres"):
-        msg = f"store={store.rsplit('@', maxsplit=1)[-1]!r}: PostgreSQL is not supported by this release. Use sqlite:///path."
-        raise ConfigurationError(msg)
-    msg = f"store={store!r} is unknown. Use 'sqlite:///path/to/file.db' or 'memory:'."
-    raise ConfigurationError(msg)

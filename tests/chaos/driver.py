@@ -21,7 +21,8 @@ import psutil
 
 from raincheck.core.events import Event, EventType
 from raincheck.core.operation import Operation, Status
-from raincheck.stores.sqlite import SqliteStore
+from raincheck.settings import Settings
+from raincheck.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
@@ -218,24 +219,10 @@ class Scene:
         return asyncio.run(self._read(ids))
 
     async def _read(self, ids: list[str]) -> dict[str, tuple[Operation, list[Event]]]:
-        store = SqliteStore(self.database)
-        await store.open()
-        try:
-            found: dict[str, tuple[Operation, list[Event]]] = {}
-            for operation_id in ids:
-                events: list[Event] = []
-                while True:
-                    after = events[-1].version if events else 0
-                    portion = await store.events_after({operation_id: after})
-                    assert operation_id in portion, f"{operation_id} was accepted and is lost"
-                    operation, more = portion[operation_id]
-                    events += more
-                    found[operation_id] = (operation, events)
-                    if not more:
-                        break
-            return found
-        finally:
-            await store.close()
+        async with contextlib.AsyncExitStack() as stack:
+            location = Settings(store=self.environment()["RAINCHECK_STORE"]).location
+            storage = await open_storage(location, stack)
+            return await _read_all(storage.store, ids)
 
     def finished(self, ids: list[str], *, by: Server, patience: float = PATIENCE) -> dict[str, dict[str, Any]]:
         """Poll until all operations are done; every poll of an accepted id must answer."""
@@ -264,6 +251,22 @@ class Scene:
             judge_log(operation, events)
             judge_runs(effects[operation_id])
         return found
+
+
+async def _read_all(store: Any, ids: list[str]) -> dict[str, tuple[Operation, list[Event]]]:
+    found: dict[str, tuple[Operation, list[Event]]] = {}
+    for operation_id in ids:
+        events: list[Event] = []
+        while True:
+            after = events[-1].version if events else 0
+            portion = await store.events_after({operation_id: after})
+            assert operation_id in portion, f"{operation_id} was accepted and is lost"
+            operation, more = portion[operation_id]
+            events += more
+            found[operation_id] = (operation, events)
+            if not more:
+                break
+    return found
 
 
 def judge_log(operation: Operation, events: list[Event]) -> None:

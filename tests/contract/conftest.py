@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import sqlite3
 
 import pytest
 
@@ -32,11 +35,44 @@ def _remember_logs(request):
 
 
 @pytest.fixture(scope="session")
-def start_server(tmp_path_factory):
+def fresh_store(request):
+    """Return the settings of a store that nobody has used; a file in the server's folder by default.
+
+    ``CONTRACT_STORE=postgresql`` runs all tests on PostgreSQL.
+    """
+    if os.environ.get("CONTRACT_STORE") != "postgresql":
+        return dict
+    postgres = request.getfixturevalue("postgres")
+    numbers = itertools.count(1)
+    return lambda: {"store": f"{postgres.url()}?schema=contract_{next(numbers)}"}
+
+
+@pytest.fixture
+def expire(request):
+    """Make an operation expire, in the store of a server that has stopped."""
+    change = "UPDATE {}operations SET expires_at = 1 WHERE id = '{}'"
+
+    def expire(server, operation_id):
+        if "postgresql" in server.store:
+            schema = server.store.partition("schema=")[2]
+            request.getfixturevalue("postgres").psql(change.format(f"{schema}.", operation_id))
+            return
+        with contextlib.closing(sqlite3.connect(server.folder / "operations.db", isolation_level=None)) as database:
+            database.execute(change.format("", operation_id))
+
+    return expire
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory, fresh_store):
     """Start servers; whatever still runs ends with the session."""
+    stores = {}
 
     def start(application, folder=None, **options):
+        options = {**(stores.get(folder) or fresh_store()), **options}
         server = Server(application, folder or tmp_path_factory.mktemp(application), **options)
+        server.store = str(options.get("store", "sqlite"))
+        stores[server.folder] = {name: options[name] for name in ("store",) if name in options}
         _RUNNING.append(server)
         return server
 

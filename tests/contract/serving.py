@@ -31,7 +31,7 @@ class Server:
     :param application: which of ``application.py``.
     :param folder: where it runs; the database and the signals live there.
     :param processes: how many serve; more than one share the port.
-    :param settings: ``RAINCHECK_*`` without the prefix.
+    :param settings: ``RAINCHECK_*`` without the prefix; the store is a file in the folder unless one is given.
     """
 
     def __init__(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sqlite3
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -257,7 +256,7 @@ def test_unknown_malformed_and_foreign_ids_are_one_404(caller, other, server, ca
         assert other.operation(operation_id)["status"] == "failed"
 
 
-def test_deleted_and_expired_are_410(caller, other, server, start_server):
+def test_deleted_and_expired_are_410(caller, other, server, start_server, expire):
     """What the owner deleted, and what has expired, is 410 on every route for the owner and 404 for others."""
     operation = caller.finished("/crashes")
     assert caller.delete(operation["links"]["self"]).status_code == 204
@@ -269,10 +268,7 @@ def test_deleted_and_expired_are_410(caller, other, server, start_server):
     expired = before.submit("/reports", json=ORDER, headers={"Idempotency-Key": "k"})
     assert before.post(expired["links"]["cancel"]).status_code == 200
     stopped.stop()
-    database = sqlite3.connect(stopped.folder / "operations.db")
-    with database:
-        database.execute("UPDATE operations SET expires_at = 1 WHERE id = ?", (expired["id"],))
-    database.close()
+    expire(stopped, expired["id"])
     restarted = start_server("few", stopped.folder)
     mine, theirs = restarted.caller(caller.name), restarted.caller()
     eventually(lambda: mine.get(expired["links"]["self"]).status_code != 200, "the expiry", restarted)

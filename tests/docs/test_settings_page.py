@@ -12,6 +12,7 @@ PAGE = ROOT / "docs" / "settings.md"
 ROWS = re.findall(r"(?m)^\| `(RAINCHECK_\w+)` \| (.+?) \| (.+) \|$", PAGE.read_text(encoding="utf-8"))
 OTHERS = {
     "store": "memory:",
+    "store_direct": "postgresql://server/database",
     "workers": "false",
     "freeze": "false",
     "prefix": "/api",
@@ -64,6 +65,8 @@ def test_a_default_can_be_written_as_the_page_shows_it(variable, default, monkey
 def test_a_variable_of_the_page_changes_its_setting(variable, monkeypatch):
     """Each name on the page is one that is read."""
     name = variable.removeprefix("RAINCHECK_").lower()
+    if name == "store_direct":  # it stands beside a pooler's URL only
+        monkeypatch.setenv("RAINCHECK_STORE", "postgresql://pooler/database")
     before = getattr(Raincheck().settings, name)
     monkeypatch.setenv(variable, OTHERS.get(name, "77"))
     assert getattr(Raincheck().settings, name) != before

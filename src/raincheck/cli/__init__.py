@@ -209,7 +209,7 @@ def prune(*, store: Store = None, json: Json = False) -> None:
 
 @app.command()
 def migrate(*, store: Store = None, json: Json = False) -> None:
-    """Bring the store's schema to this release, as a starting server does."""
+    """Make the store's tables or bring them to this release, as a starting server does where its role may."""
     from raincheck.cli.keeping import migrate_store
 
     migrate_store(store, as_json=json)

@@ -1,12 +1,11 @@
-"""``raincheck cancel`` and ``retry``: through a server, or directly in the store file."""
+"""``raincheck cancel`` and ``retry``: through a server, or directly in the store."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,23 +14,24 @@ from raincheck.cli.ending import PROBLEM, UsageError
 from raincheck.cli.formats import printable
 from raincheck.cli.looking import UNFINISHED, matching_in, state_of
 from raincheck.cli.server import connected, server_url
-from raincheck.cli.store_file import present_store
+from raincheck.cli.view import present_store
 from raincheck.client.errors import RequestRefused
 from raincheck.core import transitions
 from raincheck.core.errors import RequestProblem
 from raincheck.core.moments import milliseconds
 from raincheck.core.names import RANDOM_BYTES, operation_id
 from raincheck.core.operation import Operation, Status
-from raincheck.stores.blobs import LocalBlobs
-from raincheck.stores.sqlite import SqliteStore
-from raincheck.stores.sqlite.store import side_folder
+from raincheck.locations import PostgresDatabase
+from raincheck.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
-    from pathlib import Path
+    from datetime import datetime
 
     from raincheck.client import OperationHandle
     from raincheck.client.models import OperationState
+    from raincheck.locations import Location
+    from raincheck.storage import Storage
 
 _RETRIED, _CAN_RETRY = (Status.FAILED,), (Status.FAILED, Status.CANCELLED)
 
@@ -56,7 +56,7 @@ class Choice:
             msg = "Name operations by their ids, or choose them with --all-matching (--status, --kind, --owner)."
             raise UsageError(msg)
         if through_server and self.owner is not None:
-            msg = "--owner works on the store file only; a server shows what the caller owns."
+            msg = "--owner works on the store only; a server shows what the caller owns."
             raise UsageError(msg)
 
     def wanted(self, usual: Sequence[Status], possible: Sequence[Status]) -> list[Status]:
@@ -73,7 +73,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the operations are: at a server, or in a store file."""
+    """Where the operations are: at a server, or in a store."""
 
     url: str | None
     headers: Sequence[str]
@@ -84,9 +84,12 @@ def cancel_operations(choice: Choice, place: Place, *, as_json: bool) -> None:
     """Cancel what waits and ask what runs to stop."""
     wanted = choice.wanted(UNFINISHED, UNFINISHED)
 
-    async def cancel(store: SqliteStore, _: Path, operation_id: str) -> Operation:
-        now = datetime.now(UTC)
-        return await store.change(operation_id, lambda record: transitions.request_cancel(record, now=now))
+    async def cancel(storage: Storage, operation_id: str) -> Operation:
+        now = storage.clock()
+        changed: Operation = await storage.store.change(
+            operation_id, lambda record: transitions.request_cancel(record, now=now)
+        )
+        return changed
 
     _change(choice, place, wanted, lambda handle: handle.cancel(), cancel, as_json=as_json)
 
@@ -95,18 +98,17 @@ def retry_operations(choice: Choice, place: Place, *, as_json: bool) -> None:
     """Submit failed or cancelled operations again, each as a new one; in bulk only failed ones unless told."""
     wanted = choice.wanted(_RETRIED, _CAN_RETRY)
 
-    async def retry(store: SqliteStore, path: Path, operation_id: str) -> Operation:
-        former = await store.get(operation_id)
+    async def retry(storage: Storage, operation_id: str) -> Operation:
+        former = await storage.store.get(operation_id)
         if not isinstance(former, Operation):
             raise KeyError(operation_id)
         transitions.refuse_rerun(former)
-        again = _again(former)
-        blobs = LocalBlobs(side_folder(path) / "blobs")
-        await blobs.link_inputs(former.id, again.id)
+        again = _again(former, storage.clock())
+        await storage.blobs.link_inputs(former.id, again.id)
         try:
-            await store.submit(again)
+            await storage.store.submit(again)
         except BaseException:
-            await blobs.remove_operations([again.id])
+            await storage.blobs.remove_operations([again.id])
             raise
         return again
 
@@ -120,9 +122,8 @@ def _state_of_retry(handle: OperationHandle) -> OperationState:
     return state
 
 
-def _again(former: Operation) -> Operation:
+def _again(former: Operation, now: datetime) -> Operation:
     """Return a new operation with the same request; what its kind decides is as it was at the first submit."""
-    now = datetime.now(UTC)
     return Operation(
         id=operation_id(milliseconds=milliseconds(now), entropy=os.urandom(RANDOM_BYTES)),
         kind=former.kind,
@@ -150,7 +151,7 @@ def _change(
     place: Place,
     wanted: Sequence[Status],
     at_server: Callable[[OperationHandle], OperationState],
-    in_store: Callable[[SqliteStore, Path, str], Awaitable[Operation]],
+    in_store: Callable[[Storage, str], Awaitable[Operation]],
     *,
     as_json: bool,
 ) -> None:
@@ -165,28 +166,29 @@ def _change(
                 with tell.refusals(each):
                     tell.changed(each, at_server(client.operation(each)))
     else:
-        path = present_store(place.store)
-        found = matching_in(path, statuses=wanted, kind=choice.kind, owner=choice.owner) if choice.all_matching else []
-        asyncio.run(_in_store(path, choice.ids or found, in_store, tell))
+        location = present_store(place.store)
+        found: Sequence[str] = choice.ids
+        if choice.all_matching:
+            found = matching_in(place.store, statuses=wanted, kind=choice.kind, owner=choice.owner)
+        asyncio.run(_in_store(location, found, in_store, tell))
     if tell.refused:
         raise typer.Exit(PROBLEM)
 
 
 async def _in_store(
-    path: Path,
+    location: Location,
     ids: Sequence[str],
-    change: Callable[[SqliteStore, Path, str], Awaitable[Operation]],
+    change: Callable[[Storage, str], Awaitable[Operation]],
     tell: Teller,
 ) -> None:
-    store = SqliteStore(path)
-    await store.open()
-    try:
-        await store.adopt_endpoints()  # a cancel is an end, and webhooks hear of it whoever wrote it
+    async with contextlib.AsyncExitStack() as stack:
+        storage = await open_storage(location, stack)
+        await storage.store.adopt_endpoints()  # a cancel is an end, and webhooks hear of it whoever wrote it
         for each in ids:
             with tell.refusals(each):
-                tell.changed(each, state_of(await change(store, path, each)))
-    finally:
-        await store.close()
+                tell.changed(each, state_of(await change(storage, each)))
+        if isinstance(location, PostgresDatabase):
+            await storage.store.notify()
 
 
 class Teller:
@@ -205,7 +207,7 @@ class Teller:
         else:
             print(f"{operation_id}  again as {state.id}", flush=True)
 
-    @contextmanager
+    @contextlib.contextmanager
     def refusals(self, operation_id: str) -> Iterator[None]:
         """Tell why an operation cannot be changed, and go on with the others."""
         try:

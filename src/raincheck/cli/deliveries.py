@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 from datetime import UTC, datetime
@@ -11,15 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from raincheck.cli.ending import UsageError
 from raincheck.cli.formats import counted, local, printable
 from raincheck.cli.loading import load
-from raincheck.cli.store_file import store_path
+from raincheck.cli.view import opened_view, store_location
 from raincheck.core import delivery_rules
 from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Message
 from raincheck.core.delivery_rules import Verdict
 from raincheck.core.errors import DeliveryNotFound, OperatorError
 from raincheck.core.moments import rfc3339
-from raincheck.ports import DeliveryQuery
-from raincheck.stores.sqlite import SqliteStore, deliveries
-from raincheck.stores.sqlite.inspection import opened_to_look
+from raincheck.locations import PostgresDatabase
+from raincheck.ports import DeliveryQuery, DeliveryStore
+from raincheck.storage import open_storage
 from raincheck.webhooks.deliver import HttpDeliverer
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def print_deliveries(store: str | None, *, statuses: str | None, url: str | None
 
 def print_endpoints(store: str | None, *, as_json: bool) -> None:
     """Print every URL that failed last, and whether it is disabled."""
-    with opened_to_look(store_path(store)) as connection:
-        found = deliveries.unhealthy(connection)
+    with opened_view(store) as view:
+        found = view.unhealthy_endpoints()
     for health in found:
         print(json.dumps(_health_fields(health)) if as_json else _health_line(health))
     if not found and not as_json:
@@ -66,10 +67,10 @@ def _statuses(text: str | None) -> tuple[DeliveryStatus, ...]:
 
 def _pages(store: str | None, statuses: tuple[DeliveryStatus, ...], url: str | None, limit: int) -> Iterator[Delivery]:
     before: str | None = None
-    with opened_to_look(store_path(store)) as connection:
+    with opened_view(store) as view:
         while limit > 0:
             query = DeliveryQuery(statuses=statuses, url=url, before_id=before, limit=min(limit, _PAGE))
-            page = deliveries.list_page(connection, query)
+            page = view.list_deliveries(query)
             yield from page
             if len(page) < query.limit:
                 return
@@ -173,18 +174,18 @@ def enable_endpoint(url: str, store: str | None) -> None:
     print(f"{printable(url)} is enabled; what was paused is sent.")
 
 
-def _written(store: str | None, change: Callable[[SqliteStore], Awaitable[T]]) -> T:
-    path = store_path(store)
-    with opened_to_look(path):  # refuses a file that is not there, another program's, or of another release
+def _written(store: str | None, change: Callable[[DeliveryStore], Awaitable[T]]) -> T:
+    with opened_view(store):  # refuses a store that is not there, another program's, or of another release
         pass
 
     async def opened() -> T:
-        found = SqliteStore(path)
-        await found.open()
-        try:
-            return await change(found)
-        finally:
-            await found.close()
+        location = store_location(store)
+        async with contextlib.AsyncExitStack() as stack:
+            storage = await open_storage(location, stack)
+            result = await change(storage.store)
+            if isinstance(location, PostgresDatabase):
+                await storage.store.notify()
+            return result
 
     return asyncio.run(opened())
 

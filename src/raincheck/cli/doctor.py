@@ -14,18 +14,22 @@ from rich.text import Text
 from raincheck.cli.application_checks import check_application
 from raincheck.cli.ending import PROBLEM
 from raincheck.cli.file_checks import check_database, check_place
-from raincheck.cli.findings import Finding, Level, ok, problem, warning
+from raincheck.cli.findings import Finding, Level, ok, refused, warning
 from raincheck.cli.loading import load
 from raincheck.cli.machine_checks import check_clock, check_versions
-from raincheck.cli.store_file import store_path
-from raincheck.cli.work_checks import check_work
+from raincheck.cli.postgres_checks import check_postgres
+from raincheck.cli.view import store_location
+from raincheck.cli.work_checks import PATIENCE, check_work, workers_of_machine
 from raincheck.core.errors import StoreError
-from raincheck.stores.sqlite.inspection import newest_moment, opened_to_look
+from raincheck.locations import Memory, PostgresDatabase, SqliteFile
+from raincheck.stores.sqlite.inspection import newest_moment, opened_to_look, work
+from raincheck.stores.sqlite.store import side_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from raincheck.locations import Location
     from raincheck.raincheck import Raincheck
 
 _SIGNS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.PROBLEM: ("✗", "red")}
@@ -38,10 +42,10 @@ def examine(target: str | None, url: str | None, *, as_json: bool) -> None:
     :raises UsageError: the target or the store's URL cannot be used.
     """
     rain = None if target is None else load(target)
-    path = store_path(url or (None if rain is None else rain.settings.store))
+    location = rain.settings.location if rain is not None and url is None else store_location(url)
     console = Console()
     levels = set()
-    for finding in _findings(rain, path, target):
+    for finding in _findings(rain, location, target):
         levels.add(finding.level)
         if as_json:
             print(json.dumps(asdict(finding)))
@@ -51,11 +55,22 @@ def examine(target: str | None, url: str | None, *, as_json: bool) -> None:
         raise typer.Exit(PROBLEM)
 
 
-def _findings(rain: Raincheck | None, path: Path, target: str | None) -> Iterator[Finding]:
+def _findings(rain: Raincheck | None, location: Location, target: str | None) -> Iterator[Finding]:
     now = datetime.now(UTC)
     yield from check_versions()
     if rain is not None and target is not None:
         yield from check_application(rain, target)
+    match location:
+        case SqliteFile(path):
+            yield from _file_findings(rain, path.absolute(), now)
+        case PostgresDatabase():
+            yield from check_postgres(location, rain)
+        case Memory():
+            remedy = "Use a file or PostgreSQL where operations matter: RAINCHECK_STORE=sqlite:///raincheck.db."
+            yield warning("store", "The store is memory:, which forgets everything when its process ends.", remedy)
+
+
+def _file_findings(rain: Raincheck | None, path: Path, now: datetime) -> Iterator[Finding]:
     yield from check_place(path)
     if not path.exists():
         remedy = "Start the application, which creates it; or name the right file with --store or RAINCHECK_STORE."
@@ -66,11 +81,11 @@ def _findings(rain: Raincheck | None, path: Path, target: str | None) -> Iterato
         with opened_to_look(path) as connection:
             yield ok("store", f"{path} opens.")
             yield from check_database(connection, path)
-            yield from check_work(connection, path, rain, now)
+            found = work(connection, now, overdue_before=now - PATIENCE)
+            yield from check_work(found, workers_of_machine(side_folder(path) / "workers"), rain, now)
             newest = newest_moment(connection)
     except StoreError as error:
-        message, _, remedy = str(error).partition(". ")
-        yield problem("store", message + ".", remedy)
+        yield refused(error)
     yield from check_clock(path.parent, newest)
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from raincheck.core.errors import StoreError
 
 
 class Level(StrEnum):
@@ -37,3 +41,9 @@ def warning(check: str, message: str, remedy: str) -> Finding:
 def problem(check: str, message: str, remedy: str) -> Finding:
     """Return a finding to act on."""
     return Finding(check, Level.PROBLEM, message, remedy)
+
+
+def refused(error: StoreError) -> Finding:
+    """Return a problem whose first sentence is what is wrong, and whose rest is what to do."""
+    message, _, remedy = str(error).partition(". ")
+    return problem("store", message + ".", remedy)

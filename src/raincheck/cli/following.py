@@ -15,7 +15,6 @@ from raincheck.cli.formats import printable
 from raincheck.cli.looking import UNFINISHED, events_in, matching_in, states_in
 from raincheck.cli.results import write_result
 from raincheck.cli.server import connected, needed_url, pair, server_url
-from raincheck.cli.store_file import store_path
 from raincheck.client.display import ProgressDisplay
 
 if TYPE_CHECKING:
@@ -125,8 +124,7 @@ def _states(
 ) -> Iterator[OperationState]:
     server = server_url(url, store)
     if server is None:
-        path = store_path(store)
-        return states_in(path, list(ids) or matching_in(path, statuses=UNFINISHED))
+        return states_in(store, list(ids) or matching_in(store, statuses=UNFINISHED))
     client = stack.enter_context(connected(server, headers))
     wanted = list(ids) or [state.id for state in client.list(status=UNFINISHED, limit=_MOST)]
     if len(wanted) > _MOST:
@@ -145,7 +143,7 @@ def print_log(
     server = server_url(url, store)
     with ExitStack() as stack:
         if server is None:
-            events = events_in(store_path(store), operation_id, follow=follow)
+            events = events_in(store, operation_id, follow=follow)
         else:
             client = stack.enter_context(connected(server, headers))
             events = _log(client.operation(operation_id), follow=follow)

@@ -1,23 +1,24 @@
-"""``raincheck prune`` and ``migrate``: keeping the store file in order, without a server."""
+"""``raincheck prune`` and ``migrate``: keeping the store in order, without a server."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from raincheck.cli.formats import counted
-from raincheck.cli.store_file import present_store, store_path
+from raincheck.cli.view import present_store, store_location
+from raincheck.locations import SqliteFile
 from raincheck.roles.pruner import Pruner
-from raincheck.stores.blobs import LocalBlobs
-from raincheck.stores.sqlite import SqliteStore
+from raincheck.storage import open_storage
 from raincheck.stores.sqlite.opening import connect, migrate, prepare_file, refusing_unusable, schema_version
-from raincheck.stores.sqlite.store import side_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from raincheck.locations import Location, PostgresDatabase
 
 
 def prune_store(url: str | None, *, as_json: bool) -> None:
@@ -25,41 +26,57 @@ def prune_store(url: str | None, *, as_json: bool) -> None:
 
     :raises StoreError: there is no store of this release.
     """
-    path = present_store(url)
-    operations, files = asyncio.run(_pruned(path))
+    operations, files = asyncio.run(_pruned(present_store(url)))
     if as_json:
         print(json.dumps({"operations": operations, "left_over_files": files}))
     else:
         print(f"Removed {counted(operations, 'operation')} and the left-over files of {counted(files, 'submit')}.")
 
 
-async def _pruned(path: Path) -> tuple[int, int]:
-    store = SqliteStore(path)
-    await store.open()
-    try:
-        pruner = Pruner(store=store, blobs=LocalBlobs(side_folder(path) / "blobs"), clock=lambda: datetime.now(UTC))
+async def _pruned(location: Location) -> tuple[int, int]:
+    async with contextlib.AsyncExitStack() as stack:
+        storage = await open_storage(location, stack)
+        pruner = Pruner(store=storage.store, blobs=storage.blobs, clock=storage.clock)
         operations = 0
         while gone := await pruner.run_once():
             operations += gone
         return operations, len(await pruner.sweep())
-    finally:
-        await store.close()
 
 
 def migrate_store(url: str | None, *, as_json: bool) -> None:
-    """Bring the file's schema to this release, as a starting server does; a missing file is created.
+    """Bring the schema to this release, as a starting server does; what is missing is created.
 
-    :raises StoreError: the file cannot be used, or a newer release wrote it.
+    :raises StoreError: the store cannot be used, a newer release wrote it, or this role may not change its tables.
     """
-    path = store_path(url)
+    location = store_location(url)
+    if isinstance(location, SqliteFile):
+        name, (before, after) = str(location.path), _migrated_file(location.path)
+    else:
+        name, (before, after) = str(location), asyncio.run(_migrated_database(location))
+    if as_json:
+        print(json.dumps({"store": name, "before": before, "after": after}))
+    elif before == after:
+        print(f"{name} has schema {after} already.")
+    else:
+        print(f"{name} had schema {before} and has schema {after} now.")
+
+
+def _migrated_file(path: Path) -> tuple[int, int]:
     prepare_file(path)
     with refusing_unusable(path), closing(connect(path)) as connection:
         before = schema_version(connection)
         migrate(connection, path)
-        after = schema_version(connection)
-    if as_json:
-        print(json.dumps({"store": str(path), "before": before, "after": after}))
-    elif before == after:
-        print(f"{path} has schema {after} already.")
-    else:
-        print(f"{path} had schema {before} and has schema {after} now.")
+        return before, schema_version(connection)
+
+
+async def _migrated_database(database: PostgresDatabase) -> tuple[int, int]:
+    from raincheck.stores.postgres import opening  # noqa: PLC0415 - an extra
+    from raincheck.stores.postgres.connecting import connect_patiently  # noqa: PLC0415
+
+    connection = await connect_patiently(database, patience=0.0)
+    try:
+        before = await opening.schema_version(connection, database)
+        await opening.migrate(connection, database)
+        return before, await opening.schema_version(connection, database)
+    finally:
+        connection.terminate()

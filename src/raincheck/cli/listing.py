@@ -11,12 +11,10 @@ from rich.text import Text
 
 from raincheck.cli.ending import UsageError
 from raincheck.cli.formats import duration, printable, progress, run_time
-from raincheck.cli.store_file import store_path
+from raincheck.cli.view import opened_view
 from raincheck.core.operation import Operation, Status
 from raincheck.core.wire import Links, resource
 from raincheck.ports import ListQuery
-from raincheck.stores.sqlite.inspection import opened_to_look
-from raincheck.stores.sqlite.reading import list_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,10 +81,10 @@ def _pages(
 ) -> Iterator[Operation]:
     """Yield up to ``limit`` operations; in pages, so that a long list holds neither memory nor a snapshot."""
     before: str | None = None
-    with opened_to_look(store_path(url)) as connection:
+    with opened_view(url) as view:
         while limit > 0:
             query = ListQuery(owner=owner, statuses=statuses, kind=kind, before_id=before, limit=min(limit, _PAGE))
-            page = list_page(connection, query)
+            page = view.list_page(query)
             yield from page
             if len(page) < query.limit:
                 return

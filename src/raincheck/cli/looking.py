@@ -1,4 +1,4 @@
-"""Following operations in the store file, as the client follows them through a server."""
+"""Following operations in the store, as the client follows them through a server."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 
 from raincheck.cli.listing import LINKS
 from raincheck.cli.showing import found_in
+from raincheck.cli.view import opened_view
 from raincheck.client.models import Event, OperationState, state_from
 from raincheck.core.operation import Status
 from raincheck.core.wire import event_data, resource
 from raincheck.ports import ListQuery
-from raincheck.stores.sqlite import reading
-from raincheck.stores.sqlite.inspection import opened_to_look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from raincheck.core.operation import Operation
 
@@ -26,7 +24,7 @@ _PAGE = 1000
 _TICK = 0.2
 
 
-def states_in(path: Path, ids: Sequence[str]) -> Iterator[OperationState]:
+def states_in(url: str | None, ids: Sequence[str]) -> Iterator[OperationState]:
     """Give the state of each operation and then each newer one, until all are done.
 
     :raises OperationNotFound: one is not there.
@@ -35,8 +33,8 @@ def states_in(path: Path, ids: Sequence[str]) -> Iterator[OperationState]:
     left = set(ids)
     while left:
         # Opened anew each time: without a log a connection takes the file for unchanging, and holds up no checkpoint.
-        with opened_to_look(path) as connection:
-            operations = [found_in(connection, each, path) for each in versions if each in left]
+        with opened_view(url) as view:
+            operations = [found_in(view, each) for each in versions if each in left]
         for operation in operations:
             if operation.version > versions[operation.id]:
                 versions[operation.id] = operation.version
@@ -47,13 +45,13 @@ def states_in(path: Path, ids: Sequence[str]) -> Iterator[OperationState]:
             time.sleep(_TICK)
 
 
-def events_in(path: Path, operation_id: str, *, follow: bool) -> Iterator[Event]:
+def events_in(url: str | None, operation_id: str, *, follow: bool) -> Iterator[Event]:
     """Give the events of the log; with ``follow`` those that come later too, until the operation is done."""
     after = 0
     while True:
-        with opened_to_look(path) as connection:
-            found_in(connection, operation_id, path)
-            found = reading.events_after(connection, {operation_id: after}, _PAGE).get(operation_id)
+        with opened_view(url) as view:
+            found_in(view, operation_id)
+            found = view.events_after({operation_id: after}, _PAGE).get(operation_id)
         operation, events = found or (None, [])
         for event in events:
             assert operation is not None
@@ -69,15 +67,15 @@ def events_in(path: Path, operation_id: str, *, follow: bool) -> Iterator[Event]
 
 
 def matching_in(
-    path: Path, *, statuses: Sequence[Status], kind: str | None = None, owner: str | None = None
+    url: str | None, *, statuses: Sequence[Status], kind: str | None = None, owner: str | None = None
 ) -> list[str]:
     """Return the ids of all operations of some statuses, oldest first."""
     ids: list[str] = []
     before: str | None = None
-    with opened_to_look(path) as connection:
+    with opened_view(url) as view:
         while True:
             query = ListQuery(owner=owner, statuses=tuple(statuses), kind=kind, before_id=before, limit=_PAGE)
-            page = reading.list_page(connection, query)
+            page = view.list_page(query)
             ids += [operation.id for operation in page]
             if len(page) < _PAGE:
                 return ids[::-1]

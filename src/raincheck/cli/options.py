@@ -8,6 +8,6 @@ import typer
 
 Store = Annotated[
     str | None,
-    typer.Option("--store", metavar="URL", help="The store, as sqlite:///path. Default: RAINCHECK_STORE."),
+    typer.Option("--store", metavar="URL", help="The store's URL. Default: RAINCHECK_STORE."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]

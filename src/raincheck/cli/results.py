@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,14 @@ import typer
 from raincheck.cli.ending import NO_RESULT
 from raincheck.cli.looking import state_of
 from raincheck.cli.server import connected, server_url
-from raincheck.cli.showing import blob_path, found_in
-from raincheck.cli.store_file import store_path
-from raincheck.core.errors import StoreError
-from raincheck.stores.sqlite.inspection import opened_to_look
+from raincheck.cli.showing import found_in
+from raincheck.cli.view import opened_view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from raincheck.cli.view import View
     from raincheck.client import OperationHandle
     from raincheck.client.models import OperationState
     from raincheck.core.operation import Operation
@@ -36,14 +35,13 @@ def print_result(
             state = handle.wait()
             write_result(handle, state, output)
     else:
-        path = store_path(store)
-        with opened_to_look(path) as connection:
-            operation = found_in(connection, operation_id, path)
-        state = state_of(operation)
-        if state.succeeded:
-            _write_stored(operation, path, output)
-        else:
-            _explain(state)
+        with opened_view(store) as view:
+            operation = found_in(view, operation_id)
+            state = state_of(operation)
+            if state.succeeded:
+                _write_stored(operation, view, output)
+            else:
+                _explain(state)
     if not state.succeeded:
         raise typer.Exit(NO_RESULT)
 
@@ -58,7 +56,7 @@ def write_result(handle: OperationHandle, state: OperationState, output: Path | 
         _to_stdout(handle.result(bytes))
 
 
-def _write_stored(operation: Operation, path: Path, output: Path | None) -> None:
+def _write_stored(operation: Operation, view: View, output: Path | None) -> None:
     result = operation.result
     assert result is not None
     if result.blob is None:
@@ -68,16 +66,13 @@ def _write_stored(operation: Operation, path: Path, output: Path | None) -> None
         else:
             output.write_bytes(content)
         return
-    file = blob_path(result.blob, path)
-    if file is None:
-        msg = f"The file of the result is missing: {result.blob}. Was the folder {path}.d moved or cleaned by hand?"
-        raise StoreError(msg)
-    if output is not None:
-        shutil.copyfile(file, output)
-        return
-    with file.open("rb") as source:
-        shutil.copyfileobj(source, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+    pieces = view.result_pieces(result.blob)
+    first = next(pieces, b"")  # before a file of the caller's is emptied
+    with contextlib.ExitStack() as stack:
+        target = sys.stdout.buffer if output is None else stack.enter_context(output.open("wb"))
+        target.write(first)
+        target.writelines(pieces)
+        target.flush()
 
 
 def _to_stdout(content: bytes) -> None:

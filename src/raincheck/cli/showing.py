@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,22 +11,17 @@ from rich.text import Text
 
 from raincheck.cli.formats import counted, duration, local, printable, progress, run_time, size
 from raincheck.cli.listing import COLOURS, LINKS
-from raincheck.cli.store_file import store_path
+from raincheck.cli.view import opened_view
 from raincheck.core.errors import OperationDeleted, OperationExpired, OperationNotFound
 from raincheck.core.moments import rfc3339
 from raincheck.core.operation import Operation, Status, StoredResult
 from raincheck.core.wire import problem_fields, resource
 from raincheck.ports import Tombstone
-from raincheck.stores.blobs import LocalBlobs
-from raincheck.stores.sqlite import reading
-from raincheck.stores.sqlite.inspection import opened_to_look
-from raincheck.stores.sqlite.store import side_folder
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from raincheck.cli.view import View
     from raincheck.core.events import Event
 
 _PAGE = 1000
@@ -39,25 +33,24 @@ def print_operation(operation_id: str, url: str | None, *, with_events: bool, as
     :raises OperationNotFound: the store has no such operation; or its tombstone says that it was deleted or expired.
     :raises StoreError: the store cannot be read.
     """
-    path = store_path(url)
-    with opened_to_look(path) as connection:
-        operation = found_in(connection, operation_id, path)
-        position = reading.queue_position(connection, operation) if operation.status is Status.QUEUED else None
+    with opened_view(url) as view:
+        operation = found_in(view, operation_id)
+        position = view.queue_position(operation) if operation.status is Status.QUEUED else None
         if as_json:
-            print(_json(operation, position, path))
+            print(_json(operation, position, view))
         else:
-            _print_fields(Console(), operation, position, path)
+            _print_fields(Console(), operation, position, view)
         if with_events:
-            for event in _events(connection, operation_id):
+            for event in _events(view, operation_id):
                 print(_event_json(event) if as_json else _event_line(event))
 
 
-def found_in(connection: sqlite3.Connection, operation_id: str, path: Path) -> Operation:
+def found_in(view: View, operation_id: str) -> Operation:
     """Return an operation's record.
 
     :raises OperationNotFound: there is none; OperationDeleted or OperationExpired where there was one.
     """
-    found = reading.get(connection, operation_id)
+    found = view.get(operation_id)
     match found:
         case Operation():
             return found
@@ -68,20 +61,20 @@ def found_in(connection: sqlite3.Connection, operation_id: str, path: Path) -> O
             msg = f"{operation_id} has expired: its retention has passed, and nothing of it is kept."
             raise OperationExpired(msg, operation_id=operation_id)
         case None:
-            msg = f"There is no operation {printable(operation_id)!r} in {path}. `raincheck ls` lists what is there."
+            msg = f"There is no operation {printable(operation_id)!r} in {view.name}. `raincheck ls` lists them."
             raise OperationNotFound(msg)
 
 
 # --- for eyes -------------------------------------------------------------------------------------------------
 
 
-def _print_fields(console: Console, operation: Operation, position: int | None, path: Path) -> None:
+def _print_fields(console: Console, operation: Operation, position: int | None, view: View) -> None:
     fields = [(name, text) for name, text in _fields(operation, position) if text]
     width = max(len(name) for name, _ in fields) + 2
     for name, text in fields:
         shown = Text(text, style=COLOURS[operation.status] if name == "status" else "")
         console.print(Text.assemble((name.ljust(width), "bold"), shown), soft_wrap=True)
-    for name, text in _blocks(operation, path):
+    for name, text in _blocks(operation, view):
         if text:
             console.print(Text(name, style="bold"))
             console.print(Text(printable(text.rstrip("\n"), lines=True)), soft_wrap=True)
@@ -126,40 +119,32 @@ def _fields(operation: Operation, position: int | None) -> Iterator[tuple[str, s
     yield "rerun of", operation.rerun_of or ""
 
 
-def _blocks(operation: Operation, path: Path) -> Iterator[tuple[str, str]]:
+def _blocks(operation: Operation, view: View) -> Iterator[tuple[str, str]]:
     yield "input", "" if operation.input == "{}" else operation.input
     if operation.result is not None:
-        yield "result", _result(operation.result, path)
+        yield "result", _result(operation.result, view)
     if operation.error is not None:
         yield "error", json.dumps(problem_fields(operation.error, operation_id=None), indent=2, ensure_ascii=False)
     yield "traceback", operation.traceback or ""
 
 
-def _result(result: StoredResult, path: Path) -> str:
+def _result(result: StoredResult, view: View) -> str:
     head = f"{result.status_code} {result.media_type or 'without media type'}, {size(result.size)}"
     if result.blob is not None:
-        return f"{head}\n{blob_path(result.blob, path) or 'the file is missing: ' + result.blob}"
+        return f"{head}\n{view.result_file(result.blob) or f'{view.without_file}: {result.blob}'}"
     try:
         return f"{head}\n{(result.body or b'').decode()}"
     except UnicodeDecodeError:
         return f"{head}, not text"
 
 
-def blob_path(name: str, path: Path) -> Path | None:
-    """Return where a kept file lies; None when it is missing."""
-    try:
-        return asyncio.run(LocalBlobs(side_folder(path) / "blobs").local_path(name))
-    except KeyError:
-        return None
-
-
 # --- for scripts ----------------------------------------------------------------------------------------------
 
 
-def _json(operation: Operation, position: int | None, path: Path) -> str:
+def _json(operation: Operation, position: int | None, view: View) -> str:
     fields = json.loads(resource(operation, links=LINKS, queue_position=position))
     result = operation.result
-    blob = None if result is None or result.blob is None else blob_path(result.blob, path)
+    blob = None if result is None or result.blob is None else view.result_file(result.blob)
     fields["operator"] = {
         "owner": operation.owner,
         "queue": operation.queue,
@@ -182,10 +167,10 @@ def _json(operation: Operation, position: int | None, path: Path) -> str:
 # --- the event log --------------------------------------------------------------------------------------------
 
 
-def _events(connection: sqlite3.Connection, operation_id: str) -> Iterator[Event]:
+def _events(view: View, operation_id: str) -> Iterator[Event]:
     after = 0
     while True:
-        found = reading.events_after(connection, {operation_id: after}, _PAGE).get(operation_id)
+        found = view.events_after({operation_id: after}, _PAGE).get(operation_id)
         if found is None or not found[1]:
             return
         yield from found[1]

@@ -6,13 +6,12 @@ import asyncio
 import logging
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raincheck.cli.ending import UsageError
 from raincheck.cli.loading import load
 from raincheck.core.errors import ConfigurationError
-from raincheck.settings import sqlite_path
+from raincheck.locations import Memory, SqliteFile
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -42,7 +41,7 @@ def run_worker(target: str, *, queues: str | None) -> None:
 
 
 def _refuse_idle(rain: Raincheck, target: str) -> None:
-    if sqlite_path(rain.settings.store) is None:
+    if isinstance(rain.settings.location, Memory):
         msg = (
             "The store is memory:, which no other process can reach, so this worker would never see an operation. Use "
             "a file (RAINCHECK_STORE=sqlite:///raincheck.db), or run the work inside the server."
@@ -85,5 +84,6 @@ def _description(rain: Raincheck) -> str:
     kinds = ", ".join(sorted(rain.kinds))
     queues = ", ".join(settings.queue_names or ("all",))
     slots = f"async {settings.async_slots}, thread {settings.thread_slots}, process {settings.process_slots}"
-    store = Path(sqlite_path(settings.store) or "").absolute()
+    location = settings.location
+    store = location.path.absolute() if isinstance(location, SqliteFile) else location
     return f"store {store}; kinds {kinds}; queues {queues}; slots {slots}"

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import hashlib
 import os
-import re
 import shutil
 from contextlib import suppress
 from functools import partial
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from raincheck.core.errors import StorageFull, StoreUnavailable
 from raincheck.core.names import is_operation_id
 from raincheck.ports import Blob
+from raincheck.stores.blob_names import is_last_part, parsed
 from raincheck.stores.durable_files import (
     PartialFile,
     make_folders,
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_RUN = re.compile(r"[0-9]{1,10}")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PIECE = 1 << 20  # bytes gathered before one trip to a thread
 _BATCH = 200
@@ -55,7 +53,7 @@ class LocalBlobs:
         writing = PartialFile(target, root=self._folder)
         try:
             await _stored(name, writing.create)
-            async for piece in _gathered(chunks):
+            async for piece in gathered(chunks):
                 await _stored(name, partial(writing.write, piece))
             length, hashed = await _stored(name, writing.commit)
         except BaseException:
@@ -122,11 +120,7 @@ class LocalBlobs:
         return removed
 
     def _path(self, name: str) -> Path:
-        operation, _, rest = name.partition("/")
-        run, _, last = rest.partition("/")
-        if not (is_operation_id(operation) and _RUN.fullmatch(run) and _NAME.fullmatch(last)):
-            msg = f"{name!r} is not a blob name; it must read <operation id>/<run>/<name of letters, digits, . _ ->"
-            raise ValueError(msg)
+        operation, run, last = parsed(name)
         return self._folder / operation / run / last
 
     def _adopt(self, name: str, target: Path, file: Path) -> Blob:
@@ -155,7 +149,7 @@ class LocalBlobs:
     def _link(self, source: Path, target: Path) -> None:
         if not source.is_dir():
             return  # it had no files
-        files = [each for each in source.iterdir() if _NAME.fullmatch(each.name)]
+        files = [each for each in source.iterdir() if is_last_part(each.name)]
         for file in files:
             make_folders(target / file.name, root=self._folder)
             (target / file.name).hardlink_to(file)
@@ -185,8 +179,8 @@ def _remove(folders: Sequence[Path]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Join small chunks, since each trip to a thread costs more than writing one."""
+async def gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Join small chunks to pieces of a megabyte, since each trip to a thread or a database costs more than writing."""
     waiting: list[bytes] = []
     length = 0
     async for chunk in chunks:

@@ -12,8 +12,8 @@ from raincheck.core.deliveries import Health
 from raincheck.core.endpoints import TERMINAL_EVENTS, Endpoint, WebhookType, receiver_of
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.ports import Lease, Overdue
-from raincheck.stores.sqlite.delivery_rows import (
-    COLUMNS,
+from raincheck.stores.delivery_rows import (
+    DELIVERY_COLUMNS,
     about,
     delivery_from,
     health_from,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _FORGOTTEN_AFTER = timedelta(days=30)
 _DUE = statement("due_deliveries")
 _DUE_RECEIVERS = statement("due_receivers")
-_SELECT = f"SELECT {COLUMNS} FROM deliveries"  # noqa: S608 - constant columns
+_SELECT = f"SELECT {DELIVERY_COLUMNS} FROM deliveries"  # noqa: S608 - constant columns
 _INSERT = statement("insert_deliveries")
 _UPDATE = (
     "UPDATE deliveries SET due_at = ?, status = ?, run = ?, tries = ?, log = ?, worker = ?, lease_until = ?, "

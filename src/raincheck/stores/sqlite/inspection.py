@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from raincheck.core.errors import StoreError
 from raincheck.core.moments import milliseconds, moment_at
+from raincheck.stores.inspection import Holder, Some, Waiting, Work
 from raincheck.stores.sqlite.opening import newest_schema, refuse_foreign, schema_version
 
 if TYPE_CHECKING:
@@ -84,31 +84,11 @@ def _refuse_unreadable(connection: sqlite3.Connection, path: Path) -> None:
 # --- what an operator wants to know ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A worker that holds leases."""
-
-    worker: str
-    leases: int
-    first_expiry: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Due operations of one kind in one queue."""
-
-    kind: str
-    queue: str
-    count: int
-    due_since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Some:
-    """A number of operations and the first of the moments they have in common."""
-
-    count: int
-    first: datetime | None
+def work(connection: sqlite3.Connection, now: datetime, *, overdue_before: datetime) -> Work:
+    """Return what is held, what waits, and what should have ended."""
+    return Work(
+        holders(connection), waiting(connection, now), scheduled(connection, now), overdue(connection, overdue_before)
+    )
 
 
 def holders(connection: sqlite3.Connection) -> list[Holder]:

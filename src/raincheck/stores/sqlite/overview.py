@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from raincheck.core.moments import milliseconds, moment_at
-from raincheck.core.overview import Finished, KindFigures, Overview, Times
+from raincheck.core.moments import milliseconds
+from raincheck.stores.overview_rows import overview_from
 from raincheck.stores.sqlite.queries import statement
 from raincheck.stores.sqlite.reader import Readers
 from raincheck.stores.sqlite.rows import LIGHT_COLUMNS, operation_from
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from raincheck.core.operation import Operation
+    from raincheck.core.overview import Overview
 
 _FINISHED = statement("overview_finished")
 _DUE = "SELECT kind, count(*), min(run_at) FROM operations WHERE status = 'queued' AND run_at <= ? GROUP BY kind"
@@ -90,40 +91,12 @@ def _overview(connection: sqlite3.Connection, now: int, parameters: dict[str, in
         finished = connection.execute(_FINISHED, parameters).fetchall()
     finally:
         connection.execute("COMMIT")
-    queued = {kind: count for kind, count, _ in due}
-    by_status = {"running": 0, "cancelling": 0}
-    running: dict[str, int] = {}
-    for kind, status, count in held:
-        by_status[status] += count
-        running[kind] = running.get(kind, 0) + count
-    of_kinds = {name: _finished(row) for grouping, name, *row in finished if grouping == 2}  # noqa: PLR2004 - see the SQL
-    buckets = sorted((int(name), _finished(row)) for grouping, name, *row in finished if grouping == 1)
-    whole = next((_finished(row) for grouping, _, *row in finished if grouping == 0), Finished())
-    return Overview(
-        queued=sum(queued.values()),
-        scheduled=sum(count for _, count in later),
-        running=by_status["running"],
-        cancelling=by_status["cancelling"],
-        oldest_due=min((moment_at(since) for _, _, since in due), default=None),
-        finished=whole,
-        buckets=tuple((moment_at(parameters["since"] + place * parameters["bucket"]), each) for place, each in buckets),
-        kinds=tuple(
-            KindFigures(
-                kind=kind,
-                queued=queued.get(kind, 0),
-                running=running.get(kind, 0),
-                finished=of_kinds.get(kind, Finished()),
-            )
-            for kind in sorted({*queued, *running, *of_kinds})
-        ),
-        cut=whole.succeeded + whole.failed + whole.cancelled >= parameters["most"],
+    return overview_from(
+        due=due,
+        later=later,
+        held=held,
+        finished=finished,
+        since=parameters["since"],
+        bucket=parameters["bucket"],
+        most=parameters["most"] - 1,
     )
-
-
-def _finished(row: list[Any]) -> Finished:
-    succeeded, failed, cancelled, p50, p95 = row
-    return Finished(succeeded=succeeded, failed=failed, cancelled=cancelled, times=Times(_seconds(p50), _seconds(p95)))
-
-
-def _seconds(milliseconds_: int | None) -> float | None:
-    return None if milliseconds_ is None else milliseconds_ / 1000

@@ -1,4 +1,4 @@
-"""Deliveries and the health of endpoints as rows of SQLite, and back."""
+"""Webhook deliveries and the health of their URLs as rows of a database, and back."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from raincheck.core.endpoints import Source
 from raincheck.core.moments import milliseconds, moment_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-COLUMNS = (
+DELIVERY_COLUMNS = (
     "id, operation, source, url, event, version, created_at, due_at, status, run, tries, log, worker, lease_until, "
     "finished_at"
 )
+HEALTH_COLUMNS = "url, failing_since, last_failed_at, disabled_at, reason"
 
 
 def about(delivery: Delivery) -> tuple[str, str, str]:
@@ -54,8 +55,8 @@ def update_values(delivery: Delivery) -> tuple[Any, ...]:
     )
 
 
-def delivery_from(row: tuple[Any, ...]) -> Delivery:
-    """Return the delivery of a row selected with COLUMNS."""
+def delivery_from(row: Sequence[Any]) -> Delivery:
+    """Return the delivery of a row selected with DELIVERY_COLUMNS."""
     return Delivery(
         id=row[0],
         operation=row[1],
@@ -105,8 +106,8 @@ def _log_from(text: str) -> Iterable[Tried]:
         yield Tried(at=moment_at(at), attempt=attempt)
 
 
-def health_from(row: tuple[Any, ...]) -> Health:
-    """Return the health of a row of endpoints."""
+def health_from(row: Sequence[Any]) -> Health:
+    """Return the health of a row selected with HEALTH_COLUMNS."""
     return Health(
         url=row[0],
         failing_since=_moment(row[1]),

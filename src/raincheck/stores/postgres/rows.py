@@ -1,0 +1,227 @@
+"""Operations and events as rows of PostgreSQL, and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from raincheck.core.endpoints import Callback
+from raincheck.core.events import Event, EventType
+from raincheck.core.moments import milliseconds, moment_at
+from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+_LIGHT = (
+    "id, kind, owner, status, version, run, attempt, max_attempts, losses, max_losses, queue, priority, "
+    "created_at, updated_at, run_at, scheduled_for, started_at, finished_at, cancel_requested_at, deadline_at, "
+    "expires_at, retention, worker, lease_until, progress, progress_version, progress_run, progress_at, "
+    "output_events, output_bytes, metadata, rerun_of, idempotency_key, fingerprint, error, traceback, result"
+)
+# What a transition needs: the input and the result's bytes stay where they are.
+LIGHT_COLUMNS = f"{_LIGHT}, NULL::bytea AS result_body, '{{}}'::text AS input, callback"
+FULL_COLUMNS = f"{_LIGHT}, result_body, input, callback"
+_MILLISECOND = timedelta(milliseconds=1)
+_NO_METADATA: dict[str, str] = {}
+_STATUSES = {status.value: status for status in Status}
+_TYPES = {kind.value: kind for kind in EventType}
+_ESCAPE = "\x1a"
+_UNSTORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
+_ESCAPED = re.compile("\x1a([0-9a-f]{4})")
+
+
+def storable(text: str) -> str:
+    """Return a text as PostgreSQL can keep it: NUL and halves of surrogate pairs are escaped, all else stays."""
+    if text.isascii() and "\x00" not in text and _ESCAPE not in text:  # faster than the pattern, and nearly always so
+        return text
+    return _UNSTORABLE.sub(lambda found: f"{_ESCAPE}{ord(found[0]):04x}", text)
+
+
+def original(text: str) -> str:
+    """Return what ``storable`` was given."""
+    if _ESCAPE not in text:
+        return text
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+
+
+def operation_from(row: Sequence[Any]) -> Operation:
+    """Return the operation of a row selected with LIGHT_COLUMNS or FULL_COLUMNS."""
+    return Operation(
+        id=row[0],
+        kind=original(row[1]),
+        owner=original(row[2]),
+        status=_STATUSES[row[3]],
+        version=row[4],
+        run=row[5],
+        attempt=row[6],
+        max_attempts=row[7],
+        losses=row[8],
+        max_losses=row[9],
+        queue=original(row[10]),
+        priority=row[11],
+        created_at=moment_at(row[12]),
+        updated_at=moment_at(row[13]),
+        run_at=moment_at(row[14]),
+        scheduled_for=_moment(row[15]),
+        started_at=_moment(row[16]),
+        finished_at=_moment(row[17]),
+        cancel_requested_at=_moment(row[18]),
+        deadline_at=_moment(row[19]),
+        expires_at=_moment(row[20]),
+        retention=timedelta(milliseconds=row[21]),
+        worker=_original(row[22]),
+        lease_until=_moment(row[23]),
+        progress=None if row[24] is None else Progress(**json.loads(row[24])),
+        progress_version=row[25],
+        progress_run=row[26],
+        progress_at=_moment(row[27]),
+        output_events=row[28],
+        output_bytes=row[29],
+        metadata=_NO_METADATA if row[30] == "{}" else json.loads(row[30]),
+        rerun_of=row[31],
+        idempotency_key=_original(row[32]),
+        fingerprint=_original(row[33]),
+        error=None if row[34] is None else _problem_from(row[34]),
+        traceback=_original(row[35]),
+        result=None if row[36] is None else _result_from(row[36], row[37]),
+        input=original(row[38]),
+        callback=None if row[39] is None else _callback_from(row[39]),
+    )
+
+
+def insert_values(operation: Operation) -> tuple[Any, ...]:
+    """Return what ``insert_operations.sql`` takes for a new operation."""
+    return (
+        operation.id,
+        storable(operation.kind),
+        storable(operation.owner),
+        operation.status.value,
+        operation.version,
+        operation.run,
+        operation.attempt,
+        operation.max_attempts,
+        operation.max_losses,
+        storable(operation.queue),
+        operation.priority,
+        milliseconds(operation.created_at),
+        milliseconds(operation.updated_at),
+        milliseconds(operation.run_at),
+        _milliseconds(operation.scheduled_for),
+        _milliseconds(operation.started_at),
+        _milliseconds(operation.deadline_at),
+        operation.retention // _MILLISECOND,
+        _storable(operation.worker),
+        _milliseconds(operation.lease_until),
+        json.dumps(operation.metadata) if operation.metadata else "{}",
+        "\n".join(tags(operation.metadata)),
+        operation.rerun_of,
+        _storable(operation.idempotency_key),
+        _storable(operation.fingerprint),
+        storable(operation.input),
+        None if operation.callback is None else json.dumps([operation.callback.url, operation.callback.events]),
+    )
+
+
+def update_values(operation: Operation) -> tuple[Any, ...]:
+    """Return what ``write_changes.sql`` takes of a record."""
+    result = operation.result
+    return (
+        operation.status.value,
+        operation.version,
+        operation.run,
+        operation.attempt,
+        operation.losses,
+        milliseconds(operation.updated_at),
+        milliseconds(operation.run_at),
+        _milliseconds(operation.started_at),
+        _milliseconds(operation.finished_at),
+        _milliseconds(operation.cancel_requested_at),
+        _milliseconds(operation.expires_at),
+        _storable(operation.worker),
+        _milliseconds(operation.lease_until),
+        None if operation.progress is None else _progress_text(operation.progress),
+        operation.progress_version,
+        operation.progress_run,
+        _milliseconds(operation.progress_at),
+        operation.output_events,
+        operation.output_bytes,
+        None if operation.error is None else json.dumps(asdict(operation.error)),
+        _storable(operation.traceback),
+        None if result is None else _result_text(result),
+        None if result is None else result.body,
+        operation.id,
+    )
+
+
+def event_values(event: Event) -> tuple[Any, ...]:
+    """Return the values of an event row."""
+    return (event.operation, event.version, event.run, event.type.value, milliseconds(event.time), storable(event.data))
+
+
+def event_from(row: Sequence[Any]) -> Event:
+    """Return the event of a row."""
+    return Event(row[0], row[1], row[2], _TYPES[row[3]], moment_at(row[4]), original(row[5]))
+
+
+def tags(metadata: Mapping[str, str]) -> list[str]:
+    """Return each name and value as one ASCII text without line breaks, so that they can be looked for."""
+    return [json.dumps([name, value]) for name, value in metadata.items()]
+
+
+def columns_of(rows: Sequence[tuple[Any, ...]], *, count: int) -> list[Sequence[Any]]:
+    """Return rows as columns, as ``unnest`` takes them; no rows are empty columns."""
+    return list(zip(*rows, strict=True)) if rows else [()] * count
+
+
+def _original(text: str | None) -> str | None:
+    return None if text is None else original(text)
+
+
+def _storable(text: str | None) -> str | None:
+    return None if text is None else storable(text)
+
+
+def _moment(value: int | None) -> datetime | None:
+    return None if value is None else moment_at(value)
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else milliseconds(moment)
+
+
+def _progress_text(progress: Progress) -> str:
+    return json.dumps({name: value for name, value in asdict(progress).items() if value is not None})
+
+
+def _callback_from(text: str) -> Callback:
+    url, events = json.loads(text)
+    return Callback(url, tuple(events))
+
+
+def _problem_from(text: str) -> Problem:
+    fields = json.loads(text)
+    fields["headers"] = tuple((name, value) for name, value in fields["headers"])
+    return Problem(**fields)
+
+
+def _result_text(result: StoredResult) -> str:
+    fields = [result.status_code, result.media_type, result.headers, result.blob, result.size, result.etag]
+    return json.dumps(fields)
+
+
+def _result_from(text: str, body: bytes | None) -> StoredResult:
+    status_code, media_type, headers, blob, size, etag = json.loads(text)
+    return StoredResult(
+        status_code=status_code,
+        media_type=media_type,
+        headers=tuple((name, value) for name, value in headers),
+        body=body,
+        blob=blob,
+        size=size,
+        etag=etag,
+    )
