@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from raincheck.core.dispatch_rules import first_moment
 from raincheck.core.endpoints import Callback
 from raincheck.core.events import Event, EventType
 from raincheck.core.moments import milliseconds, moment_at
@@ -16,6 +17,8 @@ from raincheck.core.operation import Operation, Problem, Progress, Status, Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from raincheck.core.dispatch_rules import Terms
 
 _LIGHT = (
     "id, kind, owner, status, version, run, attempt, max_attempts, losses, max_losses, queue, priority, "
@@ -79,7 +82,7 @@ def operation_from(row: Sequence[Any]) -> Operation:
     )
 
 
-def insert_values(operation: Operation) -> tuple[Any, ...]:
+def insert_values(operation: Operation, terms: Terms | None = None) -> tuple[Any, ...]:
     """Return what ``insert_operations.sql`` takes for a new operation."""
     return (
         operation.id,
@@ -108,10 +111,11 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
         operation.fingerprint,
         operation.input,
         None if operation.callback is None else json.dumps([operation.callback.url, operation.callback.events]),
+        None if terms is None else _milliseconds(first_moment(operation, terms)),
     )
 
 
-def update_values(operation: Operation) -> tuple[Any, ...]:
+def update_values(operation: Operation, terms: Terms | None = None) -> tuple[Any, ...]:
     """Return what ``update_operations.sql`` takes. An exception's text may hold half a surrogate pair."""
     result = operation.result
     return (
@@ -139,6 +143,7 @@ def update_values(operation: Operation) -> tuple[Any, ...]:
         None if operation.traceback is None else operation.traceback.encode("utf-8", "replace").decode(),
         None if result is None else _result_text(result),
         None if result is None else result.body,
+        None if terms is None else _milliseconds(first_moment(operation, terms)),
     )
 
 
