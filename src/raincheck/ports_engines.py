@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from raincheck.core.dispatch_rules import Terms
@@ -93,7 +93,9 @@ class Engine(Protocol):
     transactional: bool
     hosts_workers: bool
 
-    async def start(self, kinds: Mapping[str, Kind]) -> None: ...
+    async def start(self, kinds: Mapping[str, Kind], *, clock: Callable[[], datetime]) -> None:
+        """Connect. The clock is that by which operations fall due."""
+        ...
 
     async def stop(self) -> None: ...
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from raincheck import settings as settings_module
 from raincheck.core.errors import ConfigurationError, DefinitionError
 from raincheck.dashboard.routes import dashboard_routes
+from raincheck.engine_choice import chosen_engine
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.delivery_documents import add_webhooks
 from raincheck.fastapi.registration import Registry
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from raincheck.core.endpoints import Callbacks, Webhook, WebhookPolicy
     from raincheck.fastapi.router import OperationOptions
     from raincheck.ports import Kind
+    from raincheck.ports_engines import Engine
     from raincheck.settings import Settings
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -41,6 +43,8 @@ class Raincheck:
     :param app: the application to install on; or call ``install(app)`` later, once.
     :param store: ``sqlite:///path``, ``postgresql://user@host/database`` or ``memory:``; every keyword can also be set
         as ``RAINCHECK_*``.
+    :param engine: who brings queued operations to workers: ``embedded`` (the default), ``pgqueuer``, ``procrastinate``,
+        ``taskiq``, ``celery``, or an Engine.
     :param workers: False: this process accepts and serves; ``raincheck worker module:rain`` runs the work.
     :param dependencies: FastAPI dependencies that guard all operation routes.
     :param owner: a FastAPI dependency that returns a non-empty str; callers see only what they own.
@@ -58,6 +62,7 @@ class Raincheck:
         app: FastAPI | None = None,
         *,
         store: str | None = None,
+        engine: str | Engine | None = None,
         workers: bool | None = None,
         dependencies: Sequence[Any] = (),
         owner: Callable[..., Any] | None = None,
@@ -69,9 +74,15 @@ class Raincheck:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings_module.load(
-            settings, store=store, workers=workers, public_url=public_url, prefix=prefix
+            settings,
+            store=store,
+            engine=engine if isinstance(engine, str) else None,
+            workers=workers,
+            public_url=public_url,
+            prefix=prefix,
         )
-        _ = self.settings.location  # an unknown URL is refused here, before anything is opened
+        # An unknown URL and an engine that does not fit are refused here, before anything is opened.
+        self._engine = chosen_engine(None if isinstance(engine, str) else engine, self.settings)
         prefix = self.settings.prefix
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             msg = f"prefix={prefix!r} must start with a slash and not end with one, such as '/api'."
@@ -145,6 +156,7 @@ class Raincheck:
                 app=app or self._app,
                 workers=work,
                 policy=self._policy,
+                engine=self._engine,
             )
             async with parts:
                 self._gateway.serving = parts.serving

@@ -33,6 +33,15 @@ class Settings(BaseSettings):
     store_direct: str = Field(
         "", description="where the store's URL leads to PgBouncer or another pooler: the URL of PostgreSQL itself"
     )
+    engine: str = Field(
+        "",
+        description="who brings queued operations to workers: `embedded`, `pgqueuer`, `procrastinate`, `taskiq` or "
+        "`celery`; empty: `embedded`",
+    )
+    broker: str = Field(
+        "",
+        description="the broker of the engine `taskiq`: `redis://host/0`, `nats://host` or `amqp://user:password@host`",
+    )
     workers: bool = Field(
         default=True, description="run work inside the serving process; `false` leaves it to `raincheck worker`"
     )

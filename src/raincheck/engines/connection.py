@@ -1,0 +1,43 @@
+"""A connection to the database that is opened when it is needed and kept, for one user at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+
+class KeptConnection:
+    """Opens a new connection after each failure, whatever it was.
+
+    :param connect: opens one.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+        self._connect = connect
+        self._connection: Any = None
+        self._turn = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def borrowed(self) -> AsyncIterator[Any]:
+        """Lend the connection."""
+        async with self._turn:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self._connect()
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.terminate()
+                self._connection = None
+                raise
+
+    async def close(self) -> None:
+        """Disconnect."""
+        async with self._turn:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):  # away already; what is left is the socket
+                await connection.close(timeout=1)
