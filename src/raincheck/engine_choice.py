@@ -60,4 +60,12 @@ def _made(name: str, settings: Settings) -> Engine:
             from raincheck.engines.pgqueuer import PgQueuerEngine  # noqa: PLC0415 - an extra
 
             return PgQueuerEngine(connect=lambda: connect(location, direct=True), schema=location.schema)
+        case "procrastinate", PostgresDatabase():
+            from raincheck.engines.procrastinate import ProcrastinateEngine  # noqa: PLC0415 - an extra
+
+            return ProcrastinateEngine(
+                connect=lambda: connect(location, direct=True),
+                url=location.direct_url or location.url,
+                schema=location.schema,
+            )
     raise NotImplementedError(name)

@@ -77,7 +77,7 @@ class Engine(Protocol):
        it raises means that some may not be kept; they are dispatched again, so two messages for one operation are no
        error.
     2. A message goes to one worker that wants its queue and kind, not before ``not_before`` where ``terms.delays``,
-       and within about a second of that when a worker has room.
+       and within about a second of that when a worker has room; the best priority first where it ``prioritises``.
     3. From ``work`` to ``rest`` messages are handed in at the desk, never more than it has room for. A message is
        spent when it was handed in: a worker that dies later gets it back from nobody, since its lease does that.
     4. ``rest`` returns within a second or two, with nothing more to be handed in.
@@ -92,6 +92,7 @@ class Engine(Protocol):
     terms: Terms
     transactional: bool
     hosts_workers: bool
+    prioritises: bool
 
     async def start(self, kinds: Mapping[str, Kind], *, clock: Callable[[], datetime]) -> None:
         """Connect. The clock is that by which operations fall due."""

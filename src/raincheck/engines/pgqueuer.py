@@ -55,6 +55,7 @@ class PgQueuerEngine:
     terms = Terms(delays=True)
     transactional = True
     hosts_workers = True
+    prioritises = True
 
     def __init__(self, *, connect: Callable[[], Awaitable[Any]], schema: str) -> None:
         self._connect = connect
