@@ -68,4 +68,8 @@ def _made(name: str, settings: Settings) -> Engine:
                 url=location.direct_url or location.url,
                 schema=location.schema,
             )
+        case "taskiq", _:
+            from raincheck.engines.taskiq import TaskiqEngine, broker_maker  # noqa: PLC0415 - an extra
+
+            return TaskiqEngine(broker_maker(settings.broker), prefix=settings.broker_prefix)
     raise NotImplementedError(name)

@@ -40,7 +40,10 @@ class Settings(BaseSettings):
     )
     broker: str = Field(
         "",
-        description="the broker of the engine `taskiq`: `redis://host/0`, `nats://host` or `amqp://user:password@host`",
+        description="the broker of the engine `taskiq`: `redis://host:6379/0` or `nats://host:4222`",
+    )
+    broker_prefix: str = Field(
+        "raincheck", description="how names at the broker begin; applications that share a broker need different ones"
     )
     workers: bool = Field(
         default=True, description="run work inside the serving process; `false` leaves it to `raincheck worker`"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from raincheck.core.dispatch_rules import first_moment, next_moment
 from raincheck.core.operation import Status, changed
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
     from datetime import datetime
 

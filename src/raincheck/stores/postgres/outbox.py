@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from raincheck.core.dispatch_rules import Terms, dispatched_at_once
 from raincheck.core.moments import milliseconds
@@ -12,20 +12,16 @@ from raincheck.stores.postgres.queries import statement
 from raincheck.stores.postgres.rows import LIGHT_COLUMNS, operation_from, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     from raincheck.core.transitions import Change
     from raincheck.stores.postgres.pool import Pool
 
+    Enlist = Callable[[Any, Sequence[Operation]], Awaitable[None]]
+
 _ADOPTED_AT_ONCE = 1000
 _MILLISECOND = timedelta(milliseconds=1)
-
-
-class Enlist(Protocol):
-    """Tells an engine of queued operations, on a connection that is in a transaction."""
-
-    async def __call__(self, connection: Any, operations: Sequence[Operation], /) -> None: ...
 
 
 class PostgresOutbox:

@@ -45,7 +45,7 @@ _RENEWED = statement("renewed")
 
 
 class SqliteStore(SqliteDeliveries, SqliteOutbox):
-    """Implements OperationStore, EventStore, DeliveryStore, Outbox and Signals on one file that several processes may share.
+    """Implements the store ports, Outbox and Signals on one file that several processes may share.
 
     :param path: the database file; created with mode 0600.
     """

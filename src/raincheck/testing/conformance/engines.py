@@ -378,5 +378,5 @@ async def until_dispatched(engine: Engine, dispatches: Sequence[Dispatch]) -> No
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that other tasks bring about."""
     async with asyncio.timeout(2 * PATIENCE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.02)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from raincheck.core import transitions
 from raincheck.core.dispatch_rules import Terms, first_moment, next_moment
 from raincheck.core.operation import Operation, Status
-from raincheck.ports_engines import Outbox
 from raincheck.testing.conformance.specimens import (
     LEASE_END,
     NOW,
@@ -25,6 +25,9 @@ from raincheck.testing.conformance.specimens import (
     start,
     submitted,
 )
+
+if TYPE_CHECKING:
+    from raincheck.ports_engines import Outbox
 
 TERMS = Terms(delays=False)
 DELAYING = Terms(delays=True, patience=3 * SECOND)
