@@ -104,8 +104,7 @@ class ProcrastinateEngine:
 
     async def enlist(self, connection: Any, dispatches: Sequence[Dispatch]) -> None:
         """Defer jobs in the transaction of a connection."""
-        # The body of Procrastinate's function finds its tables by the search path.
-        await connection.execute("SELECT set_config('search_path', $1, true)", self._schema)
+        await self._find_tables(connection)
         await connection.execute(
             self._defer,
             [each.id for each in dispatches],
@@ -115,6 +114,10 @@ class ProcrastinateEngine:
             _TASK,
             [each.not_before for each in dispatches],
         )
+
+    async def _find_tables(self, connection: Any) -> None:
+        """Let Procrastinate's functions and triggers, which find its tables by the search path, find them."""
+        await connection.execute("SELECT set_config('search_path', $1, true)", self._schema)
 
     # --- working ----------------------------------------------------------------------------------------------------
 
@@ -158,7 +161,8 @@ class ProcrastinateEngine:
 
     async def _tidy(self) -> None:
         """Drop jobs of workers that died: Procrastinate leaves them as they are."""
-        async with self._own.borrowed() as connection:
+        async with self._own.borrowed() as connection, connection.transaction():
+            await self._find_tables(connection)
             await connection.execute(_DROP_STALLED.format(schema=self._schema))
         resting = asyncio.Event()
         self._hosting.when_resting(resting.set)
