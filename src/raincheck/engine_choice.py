@@ -72,4 +72,7 @@ def _made(name: str, settings: Settings) -> Engine:
             from raincheck.engines.taskiq import TaskiqEngine, broker_maker  # noqa: PLC0415 - an extra
 
             return TaskiqEngine(broker_maker(settings.broker), prefix=settings.broker_prefix)
-    raise NotImplementedError(name)
+        case _:
+            from raincheck.engines.celery import CeleryEngine  # noqa: PLC0415 - an extra
+
+            return CeleryEngine()

@@ -71,6 +71,8 @@ class Parts:
     ) -> None:
         self._settings = settings
         self._engine = engine
+        names = settings.executor_names
+        self._worked = {name: kind for name, kind in kinds.items() if kind.executor in names}
         self._kinds = kinds
         self._app = app
         self._workers = workers
@@ -198,7 +200,7 @@ class Parts:
         self._claimer = Claimer(
             store=self._store,
             worker=self._worker,
-            kinds=self._kinds,
+            kinds=self._worked,
             queues=self._settings.queue_names,
             room=self._room,
             lease=lease,
@@ -227,7 +229,7 @@ class Parts:
             self._taker = Taker(
                 store=self._store,
                 worker=self._worker,
-                kinds=self._kinds,
+                kinds=self._worked,
                 queues=self._settings.queue_names,
                 room=self._claimer.free,
                 lease=lease,
@@ -260,7 +262,7 @@ class Parts:
             ProcessExecutor(slots=self._settings.process_slots),
         )
         for executor in made:
-            kinds = [kind for kind in self._kinds.values() if kind.executor == executor.name]
+            kinds = [kind for kind in self._worked.values() if kind.executor == executor.name]
             await executor.start(kinds)
             stack.push_async_callback(executor.stop)
         return {executor.name: executor for executor in made}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from raincheck.core.dispatch_rules import Terms
@@ -84,8 +85,8 @@ class Engine(Protocol):
     5. An engine that loses its server connects again by itself. Until then ``dispatch`` raises.
     6. Where ``transactional``, ``enlist`` does what ``dispatch`` does on a connection that is in a transaction: the
        messages count if that commits.
-    7. Where not ``hosts_workers``, ``work`` is never called: worker processes belong to the engine's own tools, which
-       enter the application (``Raincheck.working``) by themselves.
+    7. Where not ``hosts_workers``, worker processes are made by the engine's own tools: they enter the application with
+       what ``attach`` was given, once, when the Raincheck was made; servers then run no work themselves.
     """
 
     name: str
@@ -93,6 +94,8 @@ class Engine(Protocol):
     transactional: bool
     hosts_workers: bool
     prioritises: bool
+
+    def attach(self, enter: Callable[[], AbstractAsyncContextManager[None]]) -> None: ...
 
     async def start(self, kinds: Mapping[str, Kind], *, clock: Callable[[], datetime]) -> None:
         """Connect. The clock is that by which operations fall due."""
@@ -109,7 +112,10 @@ class Engine(Protocol):
     async def rest(self) -> None: ...
 
     async def describe(self) -> str:
-        """Return one line for ``raincheck doctor``: what it found at the engine's server. Raises if it is of no use."""
+        """Return one line for ``raincheck doctor``: what it found at the engine's server, also when not started.
+
+        Raises if it is of no use.
+        """
         ...
 
 

@@ -83,10 +83,14 @@ class Raincheck:
         )
         # An unknown URL and an engine that does not fit are refused here, before anything is opened.
         self._engine = chosen_engine(None if isinstance(engine, str) else engine, self.settings)
+        _ = self.settings.executor_names
         prefix = self.settings.prefix
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             msg = f"prefix={prefix!r} must start with a slash and not end with one, such as '/api'."
             raise ConfigurationError(msg)
+        if self._engine is not None:
+            self._engine.attach(self.working)
+        self._working = False
         self._owner = owner
         self._dashboard = dashboard
         self._dependencies = tuple(dependencies)
@@ -150,6 +154,8 @@ class Raincheck:
                 return
             self._warn_unguarded()
             work = self.settings.workers if workers is None else workers
+            if self._engine is not None and not self._engine.hosts_workers:
+                work = self._working  # workers are processes of the engine's own
             parts = Parts(
                 self.settings,
                 kinds=self._registry.kinds,
@@ -169,14 +175,24 @@ class Raincheck:
             self._entered -= 1
 
     @contextlib.asynccontextmanager
-    async def working(self, *, queues: str | None = None) -> AsyncIterator[None]:
+    async def working(
+        self,
+        *,
+        queues: str | None = None,
+        executors: str | None = None,
+        slots: Mapping[str, int] | None = None,
+    ) -> AsyncIterator[None]:
         """Run work without serving requests, as ``raincheck worker`` does, also where the settings switch workers off.
 
         The application's own lifespan is entered, so that functions find what it opens.
 
         :param queues: the queues to work on, separated by commas, instead of the settings' own.
+        :param executors: the executors that run operations here, separated by commas, likewise.
+        :param slots: how many operations each executor runs at once, likewise.
         """
-        self.settings = settings_module.load(self.settings, workers=True, queues=queues)
+        sizes = {f"{name}_slots": number for name, number in (slots or {}).items()}
+        self.settings = settings_module.load(self.settings, workers=True, queues=queues, executors=executors, **sizes)
+        self._working = True
         lifespan = self.running() if self._app is None else self._app.router.lifespan_context(self._app)
         async with lifespan:
             yield
@@ -187,6 +203,11 @@ class Raincheck:
     def kinds(self) -> Mapping[str, Kind]:
         """All decorated functions by their durable names."""
         return self._registry.kinds
+
+    @property
+    def engine(self) -> Engine | None:
+        """Who brings queued operations to workers; None: the embedded engine, which needs nobody."""
+        return self._engine
 
     @property
     def webhook_policy(self) -> WebhookPolicy:

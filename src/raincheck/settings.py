@@ -17,6 +17,9 @@ Duration = Annotated[timedelta, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
 
 
+EXECUTORS = ("async", "thread", "process")
+
+
 class Settings(BaseSettings):
     """Operators set these in the environment; keywords of ``Raincheck(...)`` outrank them.
 
@@ -55,6 +58,9 @@ class Settings(BaseSettings):
         "need it for their links",
     )
     queues: str = Field("", description="queues that this process works on, separated by commas; empty: all")
+    executors: str = Field(
+        "", description="executors that run operations in this process, separated by commas; empty: all"
+    )
     async_slots: int = Field(100, ge=1, description="async operations that run at once in a process")
     thread_slots: int = Field(
         default_factory=lambda: min(32, 4 * (os.cpu_count() or 1)),
@@ -99,6 +105,19 @@ class Settings(BaseSettings):
     def allowed_origin_list(self) -> tuple[str, ...]:
         """The origins beside the server's own that may open a WebSocket."""
         return tuple(origin.strip() for origin in self.allowed_origins.split(",") if origin.strip())
+
+    @property
+    def executor_names(self) -> tuple[str, ...]:
+        """The executors that run operations in this process.
+
+        :raises ConfigurationError: there is no such executor.
+        """
+        names = tuple(name.strip() for name in self.executors.split(",") if name.strip())
+        unknown = sorted(set(names) - set(EXECUTORS))
+        if unknown:
+            msg = f"RAINCHECK_EXECUTORS names {', '.join(unknown)}. There are {', '.join(EXECUTORS)}."
+            raise ConfigurationError(msg)
+        return names or EXECUTORS
 
     @property
     def queue_names(self) -> tuple[str, ...] | None:

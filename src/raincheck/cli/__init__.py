@@ -53,11 +53,18 @@ def worker(
     queues: Annotated[
         str | None, typer.Option(metavar="A,B", help="Queues to work on. Default: RAINCHECK_QUEUES, else all.")
     ] = None,
+    executors: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Executors that work here: async, thread, process. Default: all.")
+    ] = None,
+    concurrency: Annotated[
+        str | None,
+        typer.Option(metavar="N|A=N,B=M", help="Operations at once, for every executor here or for each."),
+    ] = None,
 ) -> None:
     """Run the operations of an application without serving HTTP, until SIGTERM or Ctrl-C."""
     from raincheck.cli.worker import run_worker
 
-    run_worker(target, queues=queues)
+    run_worker(target, queues=queues, executors=executors, concurrency=concurrency)
 
 
 @app.command("ls")

@@ -12,6 +12,7 @@ from raincheck.cli.ending import UsageError
 from raincheck.cli.loading import load
 from raincheck.core.errors import ConfigurationError
 from raincheck.locations import Memory, SqliteFile
+from raincheck.settings import EXECUTORS
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -22,22 +23,54 @@ logger = logging.getLogger("raincheck.worker")
 _EXIT_INTERRUPTED = 130
 
 
-def run_worker(target: str, *, queues: str | None) -> None:
+def run_worker(
+    target: str, *, queues: str | None, executors: str | None = None, concurrency: str | None = None
+) -> None:
     """Work until SIGTERM or SIGINT, then let running work finish for the drain time and hand the rest back.
 
     A second Ctrl-C ends the process at once; other workers take over what it held.
 
-    :raises UsageError: the target or the queues cannot be used.
+    :param concurrency: a number for each executor that works here, or such as ``async=200,process=4``.
+    :raises UsageError: the target, the queues, the executors or the concurrency cannot be used.
     :raises ConfigurationError: the application has nothing that a worker of its own could run.
     """
     if queues is not None and not queues.replace(",", " ").strip():
         msg = "--queues names no queue. Write --queues reports,default, or leave it away for all."
         raise UsageError(msg)
+    chosen = _executors(executors)
+    slots = {} if concurrency is None else _slots(concurrency, chosen)
     rain = load(target)
     _refuse_idle(rain, target)
     # An application that configured logging while it was imported keeps its own.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(_work(rain, queues))
+    asyncio.run(_work(rain, queues, None if executors is None else ",".join(chosen), slots))
+
+
+def _executors(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return EXECUTORS
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or set(names) - set(EXECUTORS):
+        msg = f"--executors {text!r} cannot be used. Name some of {', '.join(EXECUTORS)}, separated by commas."
+        raise UsageError(msg)
+    return names
+
+
+def _slots(text: str, executors: tuple[str, ...]) -> dict[str, int]:
+    """Return how many operations each executor runs at once."""
+    if text.isdecimal() and int(text) > 0:
+        return dict.fromkeys(executors, int(text))
+    slots: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        if name.strip() not in executors or not number.strip().isdecimal() or int(number) < 1:
+            msg = (
+                f"--concurrency {text!r} cannot be used. Write a number from 1 on for all executors here, or one for "
+                f"each, such as {executors[0]}=8."
+            )
+            raise UsageError(msg)
+        slots[name.strip()] = int(number)
+    return slots
 
 
 def _refuse_idle(rain: Raincheck, target: str) -> None:
@@ -45,6 +78,12 @@ def _refuse_idle(rain: Raincheck, target: str) -> None:
         msg = (
             "The store is memory:, which no other process can reach, so this worker would never see an operation. Use "
             "a file (RAINCHECK_STORE=sqlite:///raincheck.db), or run the work inside the server."
+        )
+        raise ConfigurationError(msg)
+    if rain.engine is not None and not rain.engine.hosts_workers:
+        msg = (
+            f"The engine {rain.engine.name} has workers of its own, which run the operations: start those instead, "
+            f"such as `celery --app {target.partition(':')[0]} worker` (docs/engines.md)."
         )
         raise ConfigurationError(msg)
     if not rain.kinds:
@@ -55,7 +94,7 @@ def _refuse_idle(rain: Raincheck, target: str) -> None:
         raise ConfigurationError(msg)
 
 
-async def _work(rain: Raincheck, queues: str | None) -> None:
+async def _work(rain: Raincheck, queues: str | None, executors: str | None, slots: dict[str, int]) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -71,7 +110,7 @@ async def _work(rain: Raincheck, queues: str | None) -> None:
     # Plain handlers, set before the lifespan: Raincheck chains its own before them.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
-    async with rain.working(queues=queues):
+    async with rain.working(queues=queues, executors=executors, slots=slots):
         logger.info("working: %s", _description(rain))
         await stopping.wait()
         seconds = rain.settings.drain.total_seconds()
@@ -81,9 +120,11 @@ async def _work(rain: Raincheck, queues: str | None) -> None:
 
 def _description(rain: Raincheck) -> str:
     settings = rain.settings
-    kinds = ", ".join(sorted(rain.kinds))
+    names = settings.executor_names
+    kinds = ", ".join(sorted(name for name, kind in rain.kinds.items() if kind.executor in names))
+    engine = "embedded" if rain.engine is None else rain.engine.name
     queues = ", ".join(settings.queue_names or ("all",))
-    slots = f"async {settings.async_slots}, thread {settings.thread_slots}, process {settings.process_slots}"
+    slots = ", ".join(f"{name} {getattr(settings, f'{name}_slots')}" for name in names)
     location = settings.location
     store = location.path.absolute() if isinstance(location, SqliteFile) else location
-    return f"store {store}; kinds {kinds}; queues {queues}; slots {slots}"
+    return f"store {store}; engine {engine}; kinds {kinds}; queues {queues}; slots {slots}"

@@ -29,6 +29,7 @@ from raincheck.engines.hosting import Hosting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from pgqueuer.domain.models import Context, Job
@@ -63,6 +64,9 @@ class PgQueuerEngine:
         self._own = KeptConnection(connect)
         self._clock: Callable[[], datetime] | None = None
         self._hosting = Hosting(self.name)
+
+    def attach(self, enter: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """Leave it: workers are hosted by Raincheck."""
 
     async def start(self, kinds: Mapping[str, Kind], *, clock: Callable[[], datetime]) -> None:
         """Make or upgrade PgQueuer's tables."""

@@ -29,6 +29,7 @@ from raincheck.engines.hosting import Hosting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from procrastinate.jobs import Job
@@ -84,6 +85,9 @@ class ProcrastinateEngine:
         self._defer = _DEFER.format(schema=schema)
         self._own = KeptConnection(connect)
         self._hosting = Hosting(self.name)
+
+    def attach(self, enter: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """Leave it: workers are hosted by Raincheck."""
 
     async def start(self, kinds: Mapping[str, Kind], *, clock: Callable[[], datetime]) -> None:
         """Make or upgrade Procrastinate's tables."""

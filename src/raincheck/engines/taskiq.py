@@ -27,6 +27,7 @@ from raincheck.engines.hosting import Hosting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from taskiq import AsyncBroker
@@ -62,6 +63,9 @@ class TaskiqEngine:
         self._senders: dict[str, AsyncBroker] = {}
         self._turn = asyncio.Lock()
         self._hosting = Hosting(self.name)
+
+    def attach(self, enter: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """Leave it: workers are hosted by Raincheck."""
 
     async def start(self, kinds: Mapping[str, Kind], *, clock: Callable[[], datetime]) -> None:
         """Learn where the messages of each kind go; brokers connect when the first message does."""
@@ -156,17 +160,15 @@ class TaskiqEngine:
             await _shut(broker)
 
     async def describe(self) -> str:
-        """Return the topics, after a connection to the first."""
-        topics = sorted({self.topic("default", executor) for executor in self._executors.values()})
-        if not topics:
-            return "there are no operations to send"
-        broker = self._make_broker(topics[0])
+        """Return the kind of broker, after a connection to it."""
+        topic = self.topic("default", "async")
+        broker = self._make_broker(topic)
         try:
             async with asyncio.timeout(_PATIENCE):
                 await broker.startup()
         finally:
             await _shut(broker)
-        return f"{type(broker).__name__} answers; topics {', '.join(topics)}"
+        return f"{type(broker).__name__} answers; topics are named as {topic}"
 
 
 async def _hand_in(receiver: Receiver, message: Any, desk: Desk, executor: str) -> None:
