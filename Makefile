@@ -66,7 +66,7 @@ fuzz: $(DEV)  ## fuzz the test applications, 1,000 cases an endpoint (ARGS=100 f
 lock:  ## renew requirements/*.txt with uv (ARGS=--upgrade takes new versions)
 	$(LOCK) --group dev --output-file requirements/dev.txt
 	$(LOCK) --group demo --constraints requirements/dev.txt --output-file requirements/demo.txt
-	$(LOCK) --group peers --constraints requirements/dev.txt --output-file requirements/peers.txt
+	$(LOCK) --group peers --constraints requirements/demo.txt --output-file requirements/peers.txt
 
 clean:  ## remove the environment, caches and the demo's data
 	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/demo/.data

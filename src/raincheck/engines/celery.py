@@ -52,9 +52,11 @@ class CeleryEngine:
         self._app = current_app if app is None else app
         self._executors: dict[str, str] = {}
         self._worker = Worker()
-        self._task = self._app.task(
-            self._worker.take, name=TASK, acks_late=False, ignore_result=True, max_retries=0, bind=False
-        )
+
+        def take(operation_id: str, executor: str) -> None:
+            self._worker.take(operation_id, executor)
+
+        self._task = self._app.task(name=TASK, acks_late=False, ignore_result=True, max_retries=0)(take)
         signals.worker_process_init.connect(self._process_began, weak=False)
         signals.worker_process_shutdown.connect(self._process_ends, weak=False)
         signals.worker_shutdown.connect(self._process_ends, weak=False)
