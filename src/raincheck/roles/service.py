@@ -57,6 +57,7 @@ class Service:
 
     ``claimer`` is set while this process runs work: then what is accepted may start in the same transaction.
 
+    :param new_id: returns a fresh id for milliseconds since 1970.
     :param max_queued: how many operations may wait; the count is at most 0.1 s old when it refuses.
     """
 
@@ -69,7 +70,7 @@ class Service:
         durations: Durations,
         kinds: Mapping[str, Kind],
         clock: Callable[[], datetime],
-        entropy: Callable[[int], bytes],
+        new_id: Callable[[int], str],
         max_queued: int,
     ) -> None:
         self._store = store
@@ -78,7 +79,7 @@ class Service:
         self._durations = durations
         self._kinds = kinds
         self._clock = clock
-        self._entropy = entropy
+        self._new_id = new_id
         self._max_queued = max_queued
         self._queued_at_most = 0
         self._counted_at = -1.0
@@ -88,8 +89,7 @@ class Service:
 
     def new_id(self) -> str:
         """Return a fresh operation id, so that files can be stored under it before the submit."""
-        now = milliseconds(self._clock())
-        return names.operation_id(milliseconds=now, entropy=self._entropy(names.RANDOM_BYTES))
+        return self._new_id(milliseconds(self._clock()))
 
     async def submit(self, submission: Submission) -> Accepted | Replayed:
         """Make an operation durable, or find the one its idempotency key belongs to.
