@@ -143,9 +143,7 @@ async def _with_body(
     elif declared.reads_body and route.embeds and not declared.embeds:
         record["others"] = "json"
     scope = request.scope
-    content = partial(
-        RequestContent, path=scope["path"], query=scope["query_string"], body=body, json_body=json_body
-    )
+    content = partial(RequestContent, path=scope["path"], query=scope["query_string"], body=body, json_body=json_body)
     return CapturedInput(stored=_text(record, files), files=files, size=len(body), content=content, values=own)
 
 
@@ -165,9 +163,7 @@ async def _with_form(
         else:
             record["form"] = captured.items
     scope = request.scope
-    content = partial(
-        RequestContent, path=scope["path"], query=scope["query_string"], form=tuple(captured.entries)
-    )
+    content = partial(RequestContent, path=scope["path"], query=scope["query_string"], form=tuple(captured.entries))
     values = None if captured.uploads else own
     return CapturedInput(stored=_text(record, files), files=files, size=0, content=content, values=values)
 

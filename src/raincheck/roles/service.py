@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from raincheck.core.endpoints import Callback
-    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore, Submitted
+    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore
     from raincheck.roles.claimer import Claimer
     from raincheck.roles.durations import Durations
     from raincheck.roles.tail import Tail, Watcher
@@ -100,7 +100,14 @@ class Service:
         :raises OperationDeleted: the key's operation was deleted.
         """
         await self.check_room()
-        submitted = await self._store_operation(self._operation(submission))
+        operation = self._operation(submission)
+        claimer = self.claimer
+        claim = None if claimer is None else claimer.offer(operation)
+        try:
+            submitted = await self._store.submit(operation, claim=claim)
+        finally:
+            if claimer is not None and claim is not None:
+                claimer.settle(operation)
         match submitted:
             case Accepted(begun=begun):
                 self._queued_at_most += begun is None
@@ -115,15 +122,6 @@ class Service:
                 raise IdempotencyKeyReused(detail, operation_id=operation.id)
             case Tombstone():
                 raise _gone(submitted)
-
-    async def _store_operation(self, operation: Operation) -> Submitted:
-        claim = None if self.claimer is None else self.claimer.offer(operation)
-        if self.claimer is None or claim is None:
-            return await self._store.submit(operation)
-        try:
-            return await self._store.submit(operation, claim=claim)
-        finally:
-            self.claimer.settle(operation)
 
     def _operation(self, submission: Submission) -> Operation:
         now = self._clock()
