@@ -75,8 +75,8 @@ def _refuse_unreadable(connection: sqlite3.Connection, path: Path) -> None:
     version = schema_version(connection)
     if version < newest_schema():
         msg = (
-            f"{path} has schema {version}, this release reads {newest_schema()}. Start the application with this "
-            "release once, which brings the file up to date."
+            f"{path} has schema {version}, this release reads {newest_schema()}. Run `raincheck migrate` with this "
+            "release, or start the application with it: both bring the file up to date."
         )
         raise StoreError(msg)
 
