@@ -26,6 +26,7 @@ from raincheck.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
+RETURN_THEIR_RUN = frozenset({"async", "thread", "process", "family"})
 
 
 def until(found: Any, *, patience: float = PATIENCE, what: str = "it") -> Any:
@@ -249,6 +250,7 @@ class Scene:
             operation, events = found[operation_id]
             assert operation.status is status, f"{operation_id} ended {operation.status}: {operation.error}"
             judge_log(operation, events)
+            judge_result(operation)
             judge_runs(effects[operation_id])
         return found
 
@@ -290,6 +292,12 @@ def judge_log(operation: Operation, events: list[Event]) -> None:
         assert [
             chunk.replace(":", ": ").replace(":  ", ": ").replace(",", ", ").replace(",  ", ", ") for chunk in chunks
         ] == expected, f"{operation.id}: output of run {run} has a gap: {chunks}"
+
+
+def judge_result(operation: Operation) -> None:
+    """Check that the result is that of the newest run: these functions return theirs."""
+    if operation.kind in RETURN_THEIR_RUN and operation.result is not None:
+        assert operation.result.body == str(operation.run).encode(), f"{operation.id} has the result of a stale run"
 
 
 def judge_runs(effects: list[Effect]) -> None:
