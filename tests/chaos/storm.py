@@ -101,7 +101,7 @@ def judge(weather: Weather, crowd: list[Client]) -> None:
     ids = [operation_id for client in crowd for operation_id in client.accepted.values()]
     assert len(ids) == len(set(ids))
     scene.finished(ids, by=server, patience=60)
-    found = scene.judge(ids)
+    found = scene.judge(ids, paused=report.blows["pause"] > 0)
     assert {operation.attempt for operation, _ in found.values()} <= {1}
     assert everything_in(scene) == set(ids), "an operation exists that no client asked for"
     report.replayed = judge_replay([reader for client in crowd for reader in client.readers], server)
