@@ -265,7 +265,7 @@ def _claim(page: Page, claim: Claim) -> tuple[list[Operation], Sequence[Change]]
 
 def _renew(page: Page, leases: Sequence[Lease], lease_until: datetime) -> Renewal:
     pairs = json.dumps([(lease.id, lease.run) for lease in leases])
-    page.connection.execute(_RENEW, (milliseconds(lease_until), pairs))
+    page.connection.execute(_RENEW, {"until": milliseconds(lease_until), "leases": pairs})
     page.forget([lease.id for lease in leases])
     held, cancelling = set(), set()
     for operation_id, run, status in json_rows(page.connection, _RENEWED, (pairs,)):
