@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import subprocess
@@ -91,8 +92,7 @@ async def web():
     import httpx2
 
     sys.modules.pop("tests.engines.celery_fleet", None)
-    from tests.engines import celery_fleet
-
+    celery_fleet = importlib.import_module("tests.engines.celery_fleet")  # with the settings of this test
     assert celery_fleet.rain.settings.workers
     async with celery_fleet.rain.running(celery_fleet.app):
         transport = httpx2.ASGITransport(app=celery_fleet.app)
