@@ -6,8 +6,29 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
+
+from raincheck.core.errors import EngineError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+
+@contextlib.asynccontextmanager
+async def refused_with_a_remedy(name: str, schema: str) -> AsyncIterator[None]:
+    """Say what to do where the role may not make an engine's tables.
+
+    :raises EngineError: it may not.
+    """
+    try:
+        yield
+    except asyncpg.InsufficientPrivilegeError as error:
+        msg = (
+            f"The role may not make or use the tables of {name} in schema {schema!r}: {error}. Run `raincheck migrate` "
+            f"with RAINCHECK_ENGINE={name} and a role that owns the schema, and grant this one SELECT, INSERT, UPDATE "
+            "and DELETE on its tables and USAGE on its sequences (docs/engines.md)."
+        )
+        raise EngineError(msg) from error
 
 
 class KeptConnection:

@@ -24,7 +24,7 @@ from pgqueuer.domain.settings import DBSettings, Durability
 from pgqueuer.domain.types import Channel
 
 from raincheck.core.dispatch_rules import Terms
-from raincheck.engines.connection import KeptConnection
+from raincheck.engines.connection import KeptConnection, refused_with_a_remedy
 from raincheck.engines.hosting import Hosting
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class PgQueuerEngine:
         """Make or upgrade PgQueuer's tables."""
         del kinds
         self._clock = clock
-        async with self._own.borrowed() as connection:
+        schema = str(self._names.db_schema)
+        async with refused_with_a_remedy(self.name, schema), self._own.borrowed() as connection:
             await install(connection, self._names)
 
     async def stop(self) -> None:

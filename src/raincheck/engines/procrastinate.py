@@ -24,7 +24,7 @@ from procrastinate.manager import JobManager
 from procrastinate.schema import SchemaManager
 
 from raincheck.core.dispatch_rules import Terms
-from raincheck.engines.connection import KeptConnection
+from raincheck.engines.connection import KeptConnection, refused_with_a_remedy
 from raincheck.engines.hosting import Hosting
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class ProcrastinateEngine:
     async def start(self, kinds: Mapping[str, Kind], *, clock: Callable[[], datetime]) -> None:
         """Make or upgrade Procrastinate's tables."""
         del kinds, clock
-        async with self._own.borrowed() as connection:
+        async with refused_with_a_remedy(self.name, self._schema), self._own.borrowed() as connection:
             await install(connection, self._schema)
 
     async def stop(self) -> None:
