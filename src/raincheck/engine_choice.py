@@ -27,14 +27,15 @@ def chosen_engine(given: Engine | None, settings: Settings) -> Engine | None:
     if given is not None:
         _refuse_elsewhere(given.name, settings, needed=given.transactional)
         return given
-    name = settings.engine or "embedded"
+    in_postgres = isinstance(settings.location, PostgresDatabase)
+    name = settings.engine or ("pgqueuer" if in_postgres else "embedded")
     if name not in NAMES:
         msg = f"engine={name!r} is unknown. Use one of {', '.join(NAMES)}, or pass an Engine to Raincheck(engine=…)."
         raise ConfigurationError(msg)
     if name == "embedded":
         return None
     _refuse_elsewhere(name, settings, needed=name in _IN_POSTGRES)
-    _refuse_missing(name)
+    _refuse_missing(name, chosen=bool(settings.engine))
     return _made(name, settings)
 
 
@@ -47,10 +48,17 @@ def _refuse_elsewhere(name: str, settings: Settings, *, needed: bool) -> None:
         raise ConfigurationError(msg)
 
 
-def _refuse_missing(name: str) -> None:
-    if find_spec(name) is None:
-        msg = f"engine={name!r} needs a package that is not installed: pip install 'raincheck[{name}]'."
-        raise ConfigurationError(msg)
+def _refuse_missing(name: str, *, chosen: bool) -> None:
+    """Refuse rather than take another engine: what an application does must not hang on what is installed beside it."""
+    if find_spec(name) is not None:
+        return
+    msg = f"engine={name!r} needs a package that is not installed: pip install 'raincheck[{name}]'."
+    if not chosen:
+        msg = (
+            f"Operations in PostgreSQL are brought to workers by {name}, which is not installed: pip install "
+            "'raincheck[postgres]'. Or set RAINCHECK_ENGINE=embedded: then workers look into the database themselves."
+        )
+    raise ConfigurationError(msg)
 
 
 def _made(name: str, settings: Settings) -> Engine:

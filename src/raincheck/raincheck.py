@@ -43,8 +43,8 @@ class Raincheck:
     :param app: the application to install on; or call ``install(app)`` later, once.
     :param store: ``sqlite:///path``, ``postgresql://user@host/database`` or ``memory:``; every keyword can also be set
         as ``RAINCHECK_*``.
-    :param engine: who brings queued operations to workers: ``embedded`` (the default), ``pgqueuer``, ``procrastinate``,
-        ``taskiq``, ``celery``, or an Engine.
+    :param engine: who brings queued operations to workers: ``embedded`` (the default on SQLite), ``pgqueuer`` (the
+        default on PostgreSQL), ``procrastinate``, ``taskiq``, ``celery``, or an Engine.
     :param workers: False: this process accepts and serves; ``raincheck worker module:rain`` runs the work.
     :param dependencies: FastAPI dependencies that guard all operation routes.
     :param owner: a FastAPI dependency that returns a non-empty str; callers see only what they own.

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     engine: str = Field(
         "",
         description="who brings queued operations to workers: `embedded`, `pgqueuer`, `procrastinate`, `taskiq` or "
-        "`celery`; empty: `embedded`",
+        "`celery`; empty: `pgqueuer` on PostgreSQL, else `embedded`",
     )
     broker: str = Field(
         "",

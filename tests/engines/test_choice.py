@@ -16,11 +16,21 @@ from raincheck.engines.taskiq import TaskiqEngine, broker_maker
 POSTGRES = "postgresql://shop@127.0.0.1:1/shop"
 
 
-@pytest.mark.parametrize("store", ["memory:", "sqlite:///shop.db", POSTGRES])
-def test_without_an_engine_workers_look_for_themselves(store) -> None:
-    """Whatever is installed: what an application does is not changed by a package that came along with another."""
-    assert Raincheck(FastAPI(), store=store).engine is None
+@pytest.mark.parametrize(
+    ("store", "expected"), [("memory:", None), ("sqlite:///shop.db", None), (POSTGRES, "pgqueuer")]
+)
+def test_the_store_decides_where_nobody_does(store, expected) -> None:
+    """Workers look into a file themselves; in PostgreSQL PgQueuer brings what waits, unless that is switched off."""
+    assert getattr(Raincheck(FastAPI(), store=store).engine, "name", None) == expected
     assert Raincheck(FastAPI(), store=store, engine="embedded").engine is None
+
+
+def test_a_default_that_is_not_installed_is_refused_and_not_replaced(monkeypatch) -> None:
+    """Two machines of a fleet must not differ by what happens to be installed; the message has both ways out."""
+    monkeypatch.setattr(choice, "find_spec", lambda wanted: None if wanted == "pgqueuer" else find_spec(wanted))
+    with pytest.raises(ConfigurationError, match=r"pip install 'raincheck\[postgres\]'\. Or set RAINCHECK_ENGINE=emb"):
+        Raincheck(FastAPI(), store=POSTGRES)
+    assert Raincheck(FastAPI(), store=POSTGRES, engine="embedded").engine is None
 
 
 @pytest.mark.parametrize("name", ["pgqueuer", "procrastinate"])
