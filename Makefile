@@ -54,7 +54,7 @@ bench: $(DEV)  ## measure (benchmarks/README.md says what)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(DEV)  ## kill, pause and starve real processes at length (ARGS="--rounds 50 --seed 1")
-	CHAOS_DEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/chaos
+	CHAOS_DEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/chaos tests/engines
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 storms: $(DEV)  ## 500 kills, 200 pauses and 40 ends at random moments (ARGS="--seed 1"; half an hour)

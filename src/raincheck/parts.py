@@ -166,8 +166,8 @@ class Parts:
         engine = self._engine
         if engine is None:
             return
-        await engine.start(self._kinds, clock=self._clock)
         stack.push_async_callback(engine.stop)
+        await engine.start(self._kinds, clock=self._clock)
         if engine.transactional:
             self._store.set_terms(
                 engine.terms,

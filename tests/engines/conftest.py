@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
 _NUMBERS = itertools.count(1)
 PATIENCE = 20.0
 ENGINES = ("pgqueuer", "procrastinate", "taskiq-redis", "taskiq-nats")
+SOME = ("pgqueuer", "taskiq-redis")
+DEEP = bool(os.environ.get("CHAOS_DEEP"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests that say so with every engine, the others with one in the database and one beside it."""
+    if "fleet" in metafunc.fixturenames:
+        every = DEEP or metafunc.definition.get_closest_marker("every_engine") is not None
+        metafunc.parametrize("fleet", ENGINES if every else SOME, indirect=True)
 
 
 @dataclass
@@ -145,7 +155,7 @@ def brokers():
         each.close()
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture
 def fleet(request, anyio_backend, postgres: PostgresServer, postgres_url: str, tmp_path, brokers) -> Fleet:
     """Provide a fleet for each engine; with NATS on SQLite, the others on PostgreSQL."""
     return a_fleet(request.param, postgres, postgres_url, tmp_path, brokers)

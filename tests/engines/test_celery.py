@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.engines.brokers import Valkey
+from tests.engines.conftest import DEEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +135,7 @@ async def test_celerys_workers_run_operations(celery_fleet: CeleryFleet) -> None
     assert str(os.getpid()) not in {line[3] for line in lines}
 
 
+@pytest.mark.skipif(not DEEP, reason="half a minute: `make chaos` runs it")
 async def test_a_flushed_broker_and_a_killed_child_cost_time_but_no_work(celery_fleet: CeleryFleet) -> None:
     """The messages are sent again, and the lease of the dead process is taken over."""
     async with web() as client:

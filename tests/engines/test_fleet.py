@@ -30,6 +30,7 @@ class DeafToDispatch:
         self.told += dispatches
 
 
+@pytest.mark.every_engine
 async def test_what_a_web_server_accepts_runs_in_a_worker(fleet: Fleet) -> None:
     """In coroutines and threads, what came before the worker and what comes later; each once."""
     async with fleet.web() as web:
@@ -41,6 +42,7 @@ async def test_what_a_web_server_accepts_runs_in_a_worker(fleet: Fleet) -> None:
     assert set(fleet.runs.values()) == {1}
 
 
+@pytest.mark.every_engine
 async def test_a_retry_comes_back_through_the_engine(fleet: Fleet) -> None:
     """One that the function asked for, and one after a failure: both after their wait."""
     async with fleet.web() as web, fleet.worker():
@@ -51,6 +53,7 @@ async def test_a_retry_comes_back_through_the_engine(fleet: Fleet) -> None:
     assert fleet.runs[retried] == 3
 
 
+@pytest.mark.every_engine
 async def test_a_flushed_broker_costs_time_but_no_work(fleet: Fleet) -> None:
     """Messages that are gone are sent again when their moment in the rows has passed."""
     async with fleet.web() as web:

@@ -141,6 +141,16 @@ class Taker:
         task.add_done_callback(self._claims.discard)
 
     async def _claim(self, handed: list[Handed]) -> None:
+        try:
+            await self._claim_all(handed)
+        except Exception:
+            logger.exception("messages were dropped; the engine is told of their operations again")
+        finally:
+            for each in handed:  # whatever happened, nobody waits for ever, and no slot stays taken
+                if not each.spent.done():
+                    self._spend(each, None)
+
+    async def _claim_all(self, handed: list[Handed]) -> None:
         """Claim what the messages name, as often as one of them may still become claimable in a moment."""
         while handed:
             claimed = {operation.id: operation for operation in await self._claimed([each.id for each in handed])}

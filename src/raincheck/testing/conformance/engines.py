@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 PATIENCE = 15.0
-SILENCE = 1.5
+SILENCE = 1.2
 """What has not come after this time does not come: longer than an engine may take for a message it has."""
 
 
