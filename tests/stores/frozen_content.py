@@ -24,6 +24,7 @@ from raincheck.core import delivery_rules, transitions
 from raincheck.core.deliveries import Attempt, Health
 from raincheck.core.endpoints import Endpoint
 from raincheck.core.events import LogLine, Output
+from raincheck.core.names import RANDOM_BYTES, operation_id
 from raincheck.core.operation import Operation, Problem, Progress, StoredResult
 from raincheck.core.transitions import Change
 from raincheck.ports import DeliveryClaim, Ticket
@@ -66,23 +67,24 @@ def at(clock: Callable[[], datetime]) -> Iterator[None]:
 
 
 class _Counted:
-    """Stands in for the source of random ids."""
+    """Stands in for the maker of random ids."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
 
-    def take(self, count: int) -> bytes:
-        return hashlib.shake_128(str(next(self._numbers)).encode()).digest(count)
+    def at(self, milliseconds: int) -> str:
+        entropy = hashlib.shake_128(str(next(self._numbers)).encode()).digest(RANDOM_BYTES)
+        return operation_id(milliseconds=milliseconds, entropy=entropy)
 
 
 def fill(store: str) -> None:
     """Write one of everything into an empty store."""
     counted = _Counted()
-    with at(lambda: NOW), patch("raincheck.parts.Entropy", lambda: counted), served(store) as client:
+    with at(lambda: NOW), patch("raincheck.parts.Ids", lambda: counted), served(store) as client:
         ids = _submitted(client)
     with at(lambda: NOW):
         asyncio.run(_brought_on(store, ids))
-    with at(lambda: NOW + 3 * SECOND), patch("raincheck.parts.Entropy", lambda: counted), served(store) as client:
+    with at(lambda: NOW + 3 * SECOND), patch("raincheck.parts.Ids", lambda: counted), served(store) as client:
         rerun = client.post(f"/operations/{ids['failed']}/retry", headers={"Idempotency-Key": "rerun"})
         assert rerun.status_code == 202, rerun.text
 

@@ -131,7 +131,11 @@ class SqliteStore(SqliteDeliveries):
         """Make a new operation durable, leased if it may start at once; or find the one its key belongs to."""
         if not self._reserve.held:
             await self._take_reserve()
-        found: Submitted = await self._write(Submit(operation=operation, claim=claim))
+        try:
+            found: Submitted = await self._writer.write(Submit(operation=operation, claim=claim))  # type: ignore[union-attr]
+        except StorageFull:
+            await asyncio.to_thread(self._reserve.give_up)
+            raise
         return found
 
     async def _take_reserve(self) -> None:
