@@ -29,7 +29,7 @@ help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 demo: $(DEMO)  ## run the demo on http://127.0.0.1:$(PORT); Ctrl-C ends it
-	@$(BIN)/python -m examples.demo --port $(PORT) $(ARGS)
+	@$(BIN)/raincheck demo --port $(PORT) $(ARGS)
 
 test: $(DEV)  ## run the tests (ARGS="-k name -x" goes to pytest)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
@@ -69,7 +69,7 @@ lock:  ## renew requirements/*.txt with uv (ARGS=--upgrade takes new versions)
 	$(LOCK) --group peers --constraints requirements/dev.txt --output-file requirements/peers.txt
 
 clean:  ## remove the environment, caches and the demo's data
-	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/demo/.data
+	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .raincheck-demo
 	find . -name __pycache__ -not -path '*/node_modules/*' -prune -exec rm -rf {} +
 
 # The environment. A stamp file tells what is installed, so the second call is instant.

@@ -11,22 +11,22 @@ from fastapi import FastAPI, HTTPException, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
-from examples.demo import folders
-from examples.demo.addresses import PUBLIC_URL, RECEIVER_URL, WEBHOOK_SECRET
-from examples.demo.fractal import View, render_fractal
-from examples.demo.orders import ImportReport, import_orders
-from examples.demo.report import render_report
-from examples.demo.tale import Model, read_texts, tell
-from examples.demo.weather import ForecastRequest, Forecasts, collect_forecasts, weather_service
 from raincheck import OperationContext, Raincheck, Retry, Webhook, WorkerDepends
 from raincheck.dashboard import Operator
+from raincheck.demo import folders
+from raincheck.demo.addresses import PUBLIC_URL, RECEIVER_URL, WEBHOOK_SECRET
+from raincheck.demo.fractal import View, render_fractal
+from raincheck.demo.orders import ImportReport, import_orders
+from raincheck.demo.report import render_report
+from raincheck.demo.tale import Model, read_texts, tell
+from raincheck.demo.weather import ForecastRequest, Forecasts, collect_forecasts, weather_service
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Start the third party that the demo calls."""
     folders.make_folders()
-    app.state.model = Model(read_texts(folders.HERE, folders.HERE.parents[1] / "docs"))
+    app.state.model = Model(read_texts(folders.HERE.parent))
     async with weather_service() as url:
         app.state.weather_url = url
         yield
@@ -170,7 +170,9 @@ async def arrived(operation: str = "") -> Response:
         async with httpx2.AsyncClient(base_url=RECEIVER_URL, timeout=30, trust_env=False) as client:
             answer = await client.get("/arrived", params=asked)
     except httpx2.TransportError as error:
-        raise HTTPException(502, "The receiver of webhooks does not answer. Start the demo with: make demo") from error
+        raise HTTPException(
+            502, "The receiver of webhooks does not answer. Start the demo with: raincheck demo"
+        ) from error
     return Response(answer.content, answer.status_code, media_type="application/json")
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import httpx2
 from pydantic import BaseModel, Field
 
-from examples.demo import neighbour
 from raincheck import OperationContext
+from raincheck.demo import neighbour
 
 CITIES = [
     "Athens",
@@ -91,5 +91,5 @@ async def weather_service() -> AsyncIterator[str]:
     """Run the slow service in a process of its own on a free port, and give its URL."""
     listener = neighbour.listening()
     url = neighbour.url_of(listener)
-    with neighbour.started("examples.demo.slow_api", listener):
+    with neighbour.started("raincheck.demo.slow_api", listener):
         yield url

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from examples.demo.fractal import TILE, View, escape_times, render_fractal
-from examples.demo.make_orders import PRODUCTS, write_orders
-from examples.demo.orders import import_orders
-from examples.demo.report import read_sales, render_report, report_pages
 from raincheck import OperationContext, OperationFailed
 from raincheck.core.errors import OperationCancelled
+from raincheck.demo.fractal import TILE, View, escape_times, render_fractal
+from raincheck.demo.make_orders import PRODUCTS, write_orders
+from raincheck.demo.orders import import_orders
+from raincheck.demo.report import read_sales, render_report, report_pages
 
 VIEW = View(width=2 * TILE + 10, height=TILE + 6, center=-0.6 + 0j, span=3.0, iterations=60)
 

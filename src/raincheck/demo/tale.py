@@ -1,4 +1,4 @@
-"""A small language model of our own: it counts which word followed which two in the demo's texts, then goes on."""
+"""A small language model of our own: it counts which word followed which two in the package's texts, then goes on."""
 
 import asyncio
 import random
@@ -11,6 +11,7 @@ from raincheck import OperationContext
 
 ORDER = 2  # words that the next one depends on
 AT_ONCE = 20  # words between two turns of the event loop
+_DOCSTRING = re.compile(r'^ *"""(.*?)"""', re.DOTALL | re.MULTILINE)
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z'-]*|[.,;:]")
 State = tuple[str, ...]
 
@@ -48,10 +49,11 @@ class Model:
             state = (*state[1:], word)
 
 
-def read_texts(*folders: Path) -> list[str]:
-    """Return the prose of Markdown files: no code, no tables, no markup."""
-    files = [file for folder in folders for file in sorted(folder.glob("*.md"))]
-    return [_prose(file.read_text(encoding="utf-8")) for file in files]
+def read_texts(package: Path) -> list[str]:
+    """Return the prose of a package: what its modules, classes and functions say of themselves."""
+    return [
+        _prose(found) for file in sorted(package.rglob("*.py")) for found in _DOCSTRING.findall(file.read_text("utf-8"))
+    ]
 
 
 async def tell(model: Model, words: int, seed: int, op: OperationContext) -> str:
@@ -71,7 +73,7 @@ async def tell(model: Model, words: int, seed: int, op: OperationContext) -> str
     return told
 
 
-def _prose(markdown: str) -> str:
-    text = re.sub(r"```.*?```", " ", markdown, flags=re.DOTALL)
-    text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("|", "#")))
-    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+def _prose(docstring: str) -> str:
+    """Return the sentences of a docstring, without its fields and its code."""
+    lines = (line for line in docstring.splitlines() if not line.lstrip().startswith((":", ">", "|", "$")))
+    return " ".join(lines).replace("``", "")

@@ -18,25 +18,16 @@ PATIENCE = 90.0  # seconds; a first start builds fonts and a loaded machine is s
 class RunningDemo:
     """A started demo; ``url`` is set once it serves."""
 
-    def __init__(self, data, fonts, *, port=0, receiver_port=0):
+    def __init__(self, data, fonts, *, port=0, receiver_port=0, python=sys.executable, cwd=ROOT):
         environment = {**os.environ, "DEMO_DATA": str(data), "MPLCONFIGDIR": str(fonts), "PYTHONUNBUFFERED": "1"}
-        environment.pop("MAKELEVEL", None)
+        for name in ("MAKELEVEL", "PYTHONPATH"):
+            environment.pop(name, None)
+        script = Path(python).parent / "raincheck"
+        # Sockets that a process's end closes are no defect; every other warning is one.
+        command = [python, "-W", "error", "-W", "ignore::ResourceWarning", script, "demo"]
         self.process = subprocess.Popen(
-            # Sockets that a process's end closes are no defect; every other warning is one.
-            [
-                sys.executable,
-                "-W",
-                "error",
-                "-W",
-                "ignore::ResourceWarning",
-                "-m",
-                "examples.demo",
-                "--port",
-                str(port),
-                "--receiver-port",
-                str(receiver_port),
-            ],
-            cwd=ROOT,
+            [*command, "--port", str(port), "--receiver-port", str(receiver_port)],
+            cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -8,10 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from examples.demo.make_orders import BREAKAGES, HEADER, order_rows, write_orders
-from examples.demo.orders import BATCH, Order, import_orders, judge
 from raincheck import OperationContext, OperationFailed
 from raincheck.core.errors import OperationCancelled
+from raincheck.demo.make_orders import BREAKAGES, HEADER, order_rows, write_orders
+from raincheck.demo.orders import BATCH, Order, import_orders, judge
 
 ROWS = 3 * BATCH
 

@@ -1,17 +1,17 @@
-"""Start the demo: ``python -m examples.demo [--port 8000]``, or ``make demo``. Ctrl-C ends it."""
+"""Start the demo in the foreground: its data, the receiver of its webhooks, then the application itself."""
 
-import argparse
 import os
 import signal
 import socket
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
-from examples.demo import folders, neighbour, terminal
-from examples.demo.make_orders import ROWS, write_orders
+from raincheck.demo import folders, neighbour, terminal
+from raincheck.demo.make_orders import ROWS, write_orders
 
 GUIDE = """
   Raincheck demo     {url}
@@ -48,51 +48,53 @@ GUIDE = """
     OP=$(submit $URL/fractals -H "$JSON" -d '{{"iterations": 20000}}')
     curl -s -X POST $URL/operations/$OP/cancel
 
-  Ctrl-C ends the demo. Start it again and unfinished work continues.
+  The data is in {data}. Ctrl-C ends the demo. Start it again and unfinished work continues.
 """
 
 
-def main() -> int:
-    """Make the data, serve in the foreground, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m examples.demo", description="Start Raincheck's demo.")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--receiver-port", type=int, help="where webhooks are received; the port after --port")
-    options = parser.parse_args()
-    following = options.port + 1 if options.port else 0
-    receiver_port = following if options.receiver_port is None else options.receiver_port
+def launch(*, port: int, receiver_port: int | None) -> int:
+    """Serve on 127.0.0.1 until interrupted, and return the exit status: 1 if a port or the folder cannot be used.
+
+    :param receiver_port: where webhooks are received; None: the port after ``port``.
+    """
+    following = port + 1 if port else 0
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     with terminal.foreground():
         try:
-            return run(options.port, receiver_port)
+            return _listen(port, following if receiver_port is None else receiver_port)
         except KeyboardInterrupt:
             return 0
 
 
-def run(port: int, receiver_port: int) -> int:
-    """Serve on 127.0.0.1 until interrupted, with a receiver of webhooks beside; 1 if a port is taken."""
+def _listen(port: int, receiver_port: int) -> int:
     with ExitStack() as opened:
         try:
             listener = opened.enter_context(socket.create_server(("127.0.0.1", port), backlog=2048))
         except OSError as error:
-            return _say_taken(port, error, f"make demo PORT={port + 1}")
+            return _say_taken(port, error, _command(port + 2))
         try:
             receiver = opened.enter_context(neighbour.listening(receiver_port))
         except OSError as error:
-            return _say_taken(receiver_port, error, f'make demo PORT={port} ARGS="--receiver-port {port + 2}"')
+            return _say_taken(receiver_port, error, _command(port, receiver_port + 1))
+        try:
+            folders.make_folders()
+        except OSError as error:
+            remedy = f"name another one: {_command(port, data='/tmp/raincheck-demo')}"  # noqa: S108 - the user's choice
+            print(f"{folders.DATA} cannot be written ({error.strerror}); {remedy}", file=sys.stderr)
+            return 1
         return _serve(listener, receiver)
 
 
 def _serve(listener: socket.socket, receiver: socket.socket) -> int:
-    folders.make_folders()
     if not folders.ORDERS_CSV.exists():
         write_orders(folders.ORDERS_CSV, progress=_show_rows)
     os.environ.setdefault("MPLCONFIGDIR", str(folders.DATA / "matplotlib"))
     os.environ["RAINCHECK_PUBLIC_URL"] = neighbour.url_of(listener)
     os.environ["DEMO_RECEIVER_URL"] = neighbour.url_of(receiver)
     print("Loading the application (the first start prepares fonts, about ten seconds)", flush=True)
-    with neighbour.started("examples.demo.receiver", receiver):
-        from examples.demo.app import app  # noqa: PLC0415 - after the messages that explain the wait
+    with neighbour.started("raincheck.demo.receiver", receiver):
+        from raincheck.demo.app import app  # noqa: PLC0415 - after the messages that explain the wait
 
         server = Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
         server.run(sockets=[listener])
@@ -102,6 +104,15 @@ def _serve(listener: socket.socket, receiver: socket.socket) -> int:
 def _say_taken(port: int, error: OSError, remedy: str) -> int:
     print(f"Port {port} cannot be used ({os.strerror(error.errno or 0)}). Try: {remedy}", file=sys.stderr)
     return 1
+
+
+def _command(port: int, receiver_port: int | None = None, data: str | None = None) -> str:
+    """Return what to type: the command that was typed, with other places."""
+    options = [] if receiver_port is None else [f"--receiver-port {receiver_port}"]
+    options += [] if data is None else [f"--data {data}"]
+    if terminal.under_make():
+        return f"make demo PORT={port}" + (f' ARGS="{" ".join(options)}"' if options else "")
+    return " ".join(["raincheck demo", f"--port {port}", *options])
 
 
 class Server(uvicorn.Server):
@@ -116,7 +127,13 @@ class Server(uvicorn.Server):
 
 def show_guide(url: str) -> None:
     """Print what to do with the demo, in lines to paste."""
-    print(GUIDE.format(url=url, csv=os.path.relpath(folders.ORDERS_CSV), rows=ROWS), flush=True)
+    csv, data = (_shown(path) for path in (folders.ORDERS_CSV, folders.DATA))
+    print(GUIDE.format(url=url, csv=csv, data=data, rows=ROWS), flush=True)
+
+
+def _shown(path: Path) -> str:
+    """Return a path as one would type it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -126,7 +143,3 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def _show_rows(done: int, rows: int) -> None:
     if sys.stdout.isatty() or done == rows:
         print(f"\rMaking orders.csv: {done:,} of {rows:,} rows", end="\n" if done == rows else "", flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """Write a shop's order export: 150,000 rows, about 1.5 % of them broken the way real exports are.
 
-The same seed gives the same bytes: ``python -m examples.demo.make_orders --rows 150000 --seed 20240229``.
+The same seed gives the same bytes: ``python -m raincheck.demo.make_orders --rows 150000 --seed 20240229``.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from itertools import accumulate
 from math import cos, pi
 from pathlib import Path
 
-from examples.demo.folders import ORDERS_CSV
+from raincheck.demo.folders import ORDERS_CSV
 
 ROWS = 150_000
 SEED = 20240229

@@ -12,10 +12,10 @@ from typing import Annotated
 from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
-from examples.demo import neighbour
-from examples.demo.addresses import WEBHOOK_SECRET
 from raincheck import VerifiedWebhook
 from raincheck.client import WebhookEvent
+from raincheck.demo import neighbour
+from raincheck.demo.addresses import WEBHOOK_SECRET
 
 KEPT = 100
 PATIENCE = 10.0  # seconds

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from examples.demo import neighbour, receiver
-from examples.demo.addresses import WEBHOOK_SECRET
+from raincheck.demo import neighbour, receiver
+from raincheck.demo.addresses import WEBHOOK_SECRET
 from raincheck.webhooks.sign import Signer
 from tests.readers import chromium
 
@@ -71,7 +71,7 @@ def test_a_neighbour_ends_with_its_block():
     """Nothing of the demo goes on listening."""
     listener = neighbour.listening()
     url = neighbour.url_of(listener)
-    with neighbour.started("examples.demo.receiver", listener):
+    with neighbour.started("raincheck.demo.receiver", listener):
         assert httpx2.get(f"{url}/arrived", timeout=60, trust_env=False).json() == []
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{url}/arrived", trust_env=False)

@@ -7,13 +7,18 @@ import sys
 from collections.abc import Iterator
 
 
+def under_make() -> bool:
+    """Return whether ``make`` runs this."""
+    return "MAKELEVEL" in os.environ
+
+
 @contextlib.contextmanager
 def foreground() -> Iterator[None]:
     """Be the terminal's foreground process group while inside, as a shell's job would be.
 
     Does nothing without a terminal, in the background, and outside ``make``, where the shell has done it.
     """
-    if "MAKELEVEL" not in os.environ or not sys.stdin.isatty():
+    if not under_make() or not sys.stdin.isatty():
         yield
         return
     terminal, callers = sys.stdin.fileno(), os.getpgrp()

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from examples.demo.folders import HERE
-
 
 def listening(port: int = 0) -> socket.socket:
     """Return a listening socket on 127.0.0.1; port 0 takes a free one.
@@ -34,7 +32,6 @@ def started(module: str, listener: socket.socket) -> Iterator[None]:
     with subprocess.Popen(  # noqa: S603 - a module of the demo
         [sys.executable, "-m", module, "--fd", str(listener.fileno())],
         stdin=subprocess.PIPE,  # closing it, or dying, ends the neighbour
-        cwd=HERE.parents[1],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
         pass_fds=[listener.fileno()],
         start_new_session=True,  # Ctrl-C is for the demo, which may still need an answer while it drains

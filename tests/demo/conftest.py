@@ -2,8 +2,8 @@
 
 import pytest
 
-from examples.demo.make_orders import write_orders
-from tests.examples.running_demo import RunningDemo
+from raincheck.demo.make_orders import write_orders
+from tests.demo.running_demo import RunningDemo
 
 
 def data_folder(folder):

@@ -5,9 +5,9 @@ import asyncio
 import httpx2
 import pytest
 
-from examples.demo import slow_api
-from examples.demo.weather import AT_A_TIME, CityForecast, collect_forecasts, fetch_forecast, weather_service
 from raincheck import OperationContext
+from raincheck.demo import slow_api
+from raincheck.demo.weather import AT_A_TIME, CityForecast, collect_forecasts, fetch_forecast, weather_service
 
 DAY = {"celsius": [1.0], "uncertainty": [0.1]}
 

@@ -1,4 +1,4 @@
-"""Raincheck's demo: four ways of handling a long request, each with real work. Start it with ``make demo``."""
+"""Raincheck's demo: four ways of handling a long request, each with real work. Start it with ``raincheck demo``."""
 
 import os
 

@@ -13,8 +13,8 @@ from typing import Annotated, BinaryIO, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from examples.demo.make_orders import HEADER
 from raincheck import OperationContext, OperationFailed
+from raincheck.demo.make_orders import HEADER
 
 BATCH = 2_000
 Numbered = tuple[int, list[str]]  # line number in the file, columns

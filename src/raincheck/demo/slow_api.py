@@ -14,7 +14,7 @@ from fastapi import FastAPI, HTTPException, Query
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from examples.demo import neighbour
+from raincheck.demo import neighbour
 
 DAYS = 10
 MEMBERS = 48

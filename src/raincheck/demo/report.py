@@ -14,8 +14,8 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from examples.demo.orders import open_shop
 from raincheck import OperationContext, OperationFailed
+from raincheck.demo.orders import open_shop
 
 PAGE_INCHES = (8.27, 11.69)  # A4
 INK, RAIN, SUN = "#1d2733", "#2f6f9f", "#d98e32"

@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.examples.running_demo import PATIENCE, ROOT
+from raincheck.demo import launcher
+from tests.demo.running_demo import PATIENCE, ROOT, RunningDemo
 
 FOREVER = {"iterations": 20_000, "width": 8192, "height": 8192, "center": [-0.2, 0.0], "span": 0.1}
 
@@ -65,7 +67,7 @@ def test_a_taken_port_is_one_sentence(start):
     """The launcher says which port is taken and what to do, before it makes any data."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         demo = start(port=taken.getsockname()[1])
-        demo.wait_for(r"Port \d+ cannot be used \(Address already in use\)\. Try: make demo PORT=")
+        demo.wait_for(r"Port \d+ cannot be used \(Address already in use\)\. Try: raincheck demo --port \d+")
         assert demo.process.wait(timeout=20) == 1
 
 
@@ -74,8 +76,27 @@ def test_a_taken_port_of_the_receiver_is_one_sentence(start):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         demo = start(receiver_port=port)
-        demo.wait_for(rf'Port {port} cannot be used \(.*\)\. Try: make demo PORT=\d+ ARGS="--receiver-port \d+"')
+        demo.wait_for(rf"Port {port} cannot be used \(.*\)\. Try: raincheck demo --port \d+ --receiver-port \d+")
         assert demo.process.wait(timeout=20) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, pytestconfig):
+    """The launcher names the folder and how to name another."""
+    file = tmp_path / "file"
+    file.touch()
+    demo = RunningDemo(file / "data", pytestconfig.cache.mkdir("matplotlib"))
+    demo.wait_for(rf"{file}/data cannot be written \(Not a directory\).*--data")
+    assert demo.process.wait(timeout=20) == 1
+    demo.kill_all()
+
+
+def test_remedies_are_commands_of_whoever_started_it(monkeypatch):
+    """Under make, options are variables of make."""
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+    assert launcher._command(9, 11) == "raincheck demo --port 9 --receiver-port 11"
+    monkeypatch.setenv("MAKELEVEL", "1")
+    assert launcher._command(9, 11) == 'make demo PORT=9 ARGS="--receiver-port 11"'
+    assert launcher._command(9) == "make demo PORT=9"
 
 
 def test_a_killed_import_continues_after_a_restart(start, client_of, data):
@@ -132,7 +153,7 @@ def test_the_page_is_self_contained(shared_demo, client_of):
 def test_ctrl_c_in_a_terminal_ends_make_with_status_0(data, pytestconfig, tmp_path):
     """make reports an interrupt as an error, unless its recipe takes the terminal as a shell's job would."""
     makefile = tmp_path / "Makefile"
-    makefile.write_text(f"demo:\n\t@cd {ROOT} && {sys.executable} -m examples.demo --port 0\n")
+    makefile.write_text(f"demo:\n\t@cd {ROOT} && {Path(sys.executable).parent}/raincheck demo --port 0\n")
     fonts = str(pytestconfig.cache.mkdir("matplotlib"))
     environment = {**os.environ, "DEMO_DATA": str(data), "MPLCONFIGDIR": fonts}
     controller, terminal = pty.openpty()
