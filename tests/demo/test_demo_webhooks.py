@@ -88,6 +88,16 @@ def test_the_end_of_an_operation_arrives_verified(shared_demo):
             assert (webhook["type"], webhook["kind"]) == (type_, operation["kind"])
 
 
+def test_the_operators_page_tries_the_receiver_out(shared_demo):
+    """A test message is signed, verified and shown by the receiver, and the page tells of the 204."""
+    with httpx2.Client(base_url=shared_demo.url, timeout=60, trust_env=False) as client:
+        (endpoint,) = client.get("/dashboard/api/webhooks").json()["items"]
+        headers = {"X-Raincheck-Dashboard": "1"}
+        found = client.post("/dashboard/api/webhooks/test", json={"url": endpoint["url"]}, headers=headers).json()
+        assert (found["succeeded"], found["status_code"]) == (True, 204)
+        assert "raincheck.test" in [each["type"] for each in client.get("/arrived").json()]
+
+
 @pytest.mark.slow
 def test_the_page_lists_what_the_receiver_got(shared_demo):
     """A newcomer starts an import and sees its webhook arrive; it is still there after a reload."""
