@@ -36,12 +36,11 @@ def browser():
 class Tab:
     """One tab; it remembers what it asked for and what it complained of."""
 
-    def __init__(self, browser, server, role="operator", **options):
+    def __init__(self, browser, server, role="operator", *, port=None, **options):
         self.server = server
-        self.context = browser.new_context(base_url=f"http://127.0.0.1:{server.port}", **options)
-        self.context.add_cookies(
-            [{"name": "role", "value": role, "url": f"http://127.0.0.1:{server.port}"}],
-        )
+        url = f"http://127.0.0.1:{port or server.port}"
+        self.context = browser.new_context(base_url=url, **options)
+        self.context.add_cookies([{"name": "role", "value": role, "url": url}])
         self.page = self.context.new_page()
         self.page.set_default_timeout(20_000)
         self.complaints, self.asked, self.open = [], [], set()
