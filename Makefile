@@ -22,7 +22,7 @@ LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --
            --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers chaos fuzz format generated lock clean
+.PHONY: help demo test check bench bench-peers screenshots chaos fuzz format generated lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -52,6 +52,9 @@ format: $(DEV)  ## format and fix what can be fixed
 
 bench: $(DEV)  ## measure (benchmarks/README.md says what)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(DEV)  ## make docs/images/page-*.png from the demo at work, in Chromium
+	$(BIN)/python tools/screenshots.py
 
 chaos: $(DEV)  ## kill, pause and starve real processes at length (ARGS="--rounds 50 --seed 1")
 	CHAOS_DEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/chaos

@@ -309,10 +309,24 @@ def test_chosen_operations_are_retried(server, tab):
 
 
 def test_a_form_made_of_the_document_submits(server, tab):
-    """Parameters and a JSON body; a mistake is shown where it is."""
+    """A field for each property and parameter, or the body as JSON; a mistake is shown where it is."""
     page = tab.go("run")
     page.locator("#route").select_option("POST /drawings")
+    steps = page.get_by_role("spinbutton", name="steps")
+    assert (steps.input_value(), steps.get_attribute("min"), steps.get_attribute("max")) == ("4", "1", "1000")
+    steps.fill("3")
+    page.get_by_role("checkbox", name="fails").check()
+    page.get_by_role("textbox", name="signal").fill("x")
+    page.get_by_role("button", name="JSON").click()
     body = page.get_by_label("Body")
+    assert json.loads(body.input_value()) == {"steps": 3, "fails": True, "signal": "x"}
+    page.get_by_role("button", name="Fields").click()
+    page.get_by_role("checkbox", name="fails").uncheck()
+    page.get_by_role("textbox", name="signal").fill("")
+    steps.fill("")  # left out: the server's own default counts
+    page.get_by_role("button", name="JSON").click()
+    assert json.loads(body.input_value()) == {"fails": False, "signal": None}
+    body.fill('{"steps": 4, "fails": false, "signal": null}')
     assert json.loads(body.input_value()) == {"steps": 4, "fails": False, "signal": None}
     body.fill('{"steps": 0}')
     page.get_by_role("button", name="Run").click()

@@ -76,4 +76,5 @@ async def tell(model: Model, words: int, seed: int, op: OperationContext) -> str
 def _prose(docstring: str) -> str:
     """Return the sentences of a docstring, without its fields and its code."""
     lines = (line for line in docstring.splitlines() if not line.lstrip().startswith((":", ">", "|", "$")))
-    return " ".join(lines).replace("``", "")
+    text = re.sub(r"\S*\w[._]\w\S*", "", " ".join(lines))  # dotted and underscored names are no words
+    return text.replace("``", "")
