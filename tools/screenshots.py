@@ -141,12 +141,19 @@ def _take(browser: Any, url: str, picture: Picture) -> int:
     taken = page.screenshot()
     context.close()
     file = IMAGES / f"page-{picture.name}.png"
-    # An interface has few colours: a palette is a third of the size, and no eye sees it.
-    image = Image.open(io.BytesIO(taken)).convert("RGB")
-    # Not the median cut, which drops what is rare, such as the green dot of a live connection.
-    few = image.quantize(colors=256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    few.save(file, optimize=True)
+    _with_few_colours(Image.open(io.BytesIO(taken)).convert("RGB")).save(file, optimize=True)
     return file.stat().st_size
+
+
+def _with_few_colours(image: Image.Image) -> Image.Image:
+    """Keep the 256 colours that are most common, exactly; a third of the size, and only edges of letters lose some.
+
+    Pillow's own palettes move the ground by a shade, or drop the green dot of a live connection.
+    """
+    counted = sorted(image.getcolors(image.width * image.height), reverse=True)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([channel for _, colour in counted[:256] for channel in colour])
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 if __name__ == "__main__":
