@@ -114,7 +114,7 @@ class Raincheck:
             webhooks=bool(self._policy),
         )
         add_webhooks(app.webhooks, {event for webhook in self._policy.webhooks for event in webhook.events})
-        app.router.routes.extend(routes.live)
+        app.router.routes.append(routes.live)
         for router in routes.routers:
             app.include_router(router)
         if self._dashboard is not None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from raincheck.core.endpoints import Callback
-    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore, Submitted
+    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore
     from raincheck.roles.claimer import Claimer
     from raincheck.roles.durations import Durations
     from raincheck.roles.tail import Tail, Watcher
@@ -57,6 +57,7 @@ class Service:
 
     ``claimer`` is set while this process runs work: then what is accepted may start in the same transaction.
 
+    :param new_id: returns a fresh id for milliseconds since 1970.
     :param max_queued: how many operations may wait; the count is at most 0.1 s old when it refuses.
     """
 
@@ -69,7 +70,7 @@ class Service:
         durations: Durations,
         kinds: Mapping[str, Kind],
         clock: Callable[[], datetime],
-        entropy: Callable[[int], bytes],
+        new_id: Callable[[int], str],
         max_queued: int,
     ) -> None:
         self._store = store
@@ -78,7 +79,7 @@ class Service:
         self._durations = durations
         self._kinds = kinds
         self._clock = clock
-        self._entropy = entropy
+        self._new_id = new_id
         self._max_queued = max_queued
         self._queued_at_most = 0
         self._counted_at = -1.0
@@ -88,8 +89,7 @@ class Service:
 
     def new_id(self) -> str:
         """Return a fresh operation id, so that files can be stored under it before the submit."""
-        now = milliseconds(self._clock())
-        return names.operation_id(milliseconds=now, entropy=self._entropy(names.RANDOM_BYTES))
+        return self._new_id(milliseconds(self._clock()))
 
     async def submit(self, submission: Submission) -> Accepted | Replayed:
         """Make an operation durable, or find the one its idempotency key belongs to.
@@ -99,8 +99,16 @@ class Service:
         :raises IdempotencyKeyReused: the key came with a different request before.
         :raises OperationDeleted: the key's operation was deleted.
         """
-        await self.check_room()
-        submitted = await self._store_operation(self._operation(submission))
+        if self.draining or self._queued_at_most >= self._max_queued:
+            await self.check_room()
+        operation = self._operation(submission)
+        claimer = self.claimer
+        claim = None if claimer is None else claimer.offer(operation)
+        try:
+            submitted = await self._store.submit(operation, claim=claim)
+        finally:
+            if claimer is not None and claim is not None:
+                claimer.settle(operation)
         match submitted:
             case Accepted(begun=begun):
                 self._queued_at_most += begun is None
@@ -115,15 +123,6 @@ class Service:
                 raise IdempotencyKeyReused(detail, operation_id=operation.id)
             case Tombstone():
                 raise _gone(submitted)
-
-    async def _store_operation(self, operation: Operation) -> Submitted:
-        claim = None if self.claimer is None else self.claimer.offer(operation)
-        if self.claimer is None or claim is None:
-            return await self._store.submit(operation)
-        try:
-            return await self._store.submit(operation, claim=claim)
-        finally:
-            self.claimer.settle(operation)
 
     def _operation(self, submission: Submission) -> Operation:
         now = self._clock()
