@@ -31,6 +31,7 @@ from raincheck.roles.heartbeat import Heartbeat
 from raincheck.roles.outcomes import OutcomeWriter
 from raincheck.roles.owner_follower import OwnerFollower
 from raincheck.roles.pruner import Pruner
+from raincheck.roles.readiness import Readiness
 from raincheck.roles.reaper import Reaper
 from raincheck.roles.runner import Runner
 from raincheck.roles.service import Service
@@ -116,6 +117,7 @@ class Parts:
         self._claimer: Claimer | None = None
         self._cancels: CancelWatch | None = None
         self._courier: Courier | None = None
+        self._heartbeat: Heartbeat | None = None
         self._service = Service(
             store=self._store,
             blobs=self._blobs,
@@ -143,6 +145,12 @@ class Parts:
             overview=self._overview,
             liveness=self._liveness,
             lease=self._settings.lease,
+            readiness=Readiness(
+                probe=lambda: self._store.queue_depth(limit=1),
+                draining=lambda: self._service.draining,
+                silence=lambda: None if self._heartbeat is None else self._heartbeat.silence,
+                lease=self._settings.lease.total_seconds(),
+            ),
         )
         await self._tail.start()
         stack.push_async_callback(self._tail.stop)
@@ -187,12 +195,12 @@ class Parts:
         )
         if self._policy:
             await self._start_courier(stack)
-        heartbeat = Heartbeat(
+        self._heartbeat = Heartbeat(
             store=self._store, lease=lease, clock=self._clock, held=self._held, renewed=self._runner.renewed
         )
         reaper = Reaper(store=self._store, liveness=self._liveness, lease=lease, clock=self._clock)
         pruner = Pruner(store=self._store, blobs=self._blobs, clock=self._clock)
-        for role in (heartbeat, reaper, pruner, self._cancels, self._claimer):
+        for role in (self._heartbeat, reaper, pruner, self._cancels, self._claimer):
             await role.start()
             stack.push_async_callback(role.stop)
 

@@ -6,11 +6,14 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from starlette.applications import Starlette
+
 from raincheck import settings as settings_module
 from raincheck.core.errors import ConfigurationError, DefinitionError
 from raincheck.dashboard.routes import dashboard_routes
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.delivery_documents import add_webhooks
+from raincheck.fastapi.health import health_routes
 from raincheck.fastapi.registration import Registry
 from raincheck.fastapi.resources import operation_routes
 from raincheck.fastapi.router import OperationRouter, operation_decorator
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from raincheck.core.endpoints import Callbacks, Webhook, WebhookPolicy
     from raincheck.fastapi.router import OperationOptions
@@ -115,6 +119,8 @@ class Raincheck:
         )
         add_webhooks(app.webhooks, {event for webhook in self._policy.webhooks for event in webhook.events})
         app.router.routes.extend(routes.live)
+        if self.settings.health:
+            app.router.routes.extend(health_routes(self._gateway))
         for router in routes.routers:
             app.include_router(router)
         if self._dashboard is not None:
@@ -168,6 +174,10 @@ class Raincheck:
         lifespan = self.running() if self._app is None else self._app.router.lifespan_context(self._app)
         async with lifespan:
             yield
+
+    def watching_application(self) -> ASGIApp:
+        """Return an application with the probes alone, for a process that serves nothing else."""
+        return Starlette(routes=health_routes(self._gateway))
 
     # --- what operators ask -------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from raincheck.roles.follower import Follower
     from raincheck.roles.handover import Handover
     from raincheck.roles.owner_follower import OwnerFollower
+    from raincheck.roles.readiness import Readiness
     from raincheck.roles.service import Service
 
 
@@ -41,6 +42,7 @@ class Serving:
     overview: OverviewStore
     liveness: Liveness
     lease: timedelta
+    readiness: Readiness
 
 
 class Gateway:
