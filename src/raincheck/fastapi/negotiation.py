@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from raincheck.core.errors import MalformedRequest
 from raincheck.core.quantities import duration
+from raincheck.core.trace_context import received
 from raincheck.fastapi.callback_headers import requested_callback
 from raincheck.fastapi.string_dictionary import string_dictionary
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from raincheck.core.endpoints import Callback, Callbacks
+    from raincheck.core.trace_context import TraceContext
 
 LONGEST_WAIT = 60.0
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -40,6 +42,8 @@ _OURS = frozenset(
         b"callback-events",
         b"content-length",
         b"accept",
+        b"traceparent",
+        b"tracestate",
     },
 )
 
@@ -99,6 +103,7 @@ class SubmitOptions:
     content_length: int | None = None
     stream: bool = False
     callback: Callback | None = None
+    trace: TraceContext | None = None
 
 
 def submit_options(
@@ -131,6 +136,7 @@ def submit_options(
         content_length=_length(found),
         stream=any("text/event-stream" in value for value in found.get(b"accept", ())),
         callback=requested_callback(found.get(b"callback-url", ()), found.get(b"callback-events", ()), rules=callbacks),
+        trace=received(found[b"traceparent"], found.get(b"tracestate", [])) if b"traceparent" in found else None,
     )
 
 

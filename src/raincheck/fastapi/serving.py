@@ -9,7 +9,7 @@ from raincheck.core.errors import NotStarted
 from raincheck.core.wire import Links
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime, timedelta
 
     from starlette.requests import Request
@@ -43,6 +43,7 @@ class Serving:
     liveness: Liveness
     lease: timedelta
     readiness: Readiness
+    exposition: Callable[[str], Awaitable[tuple[bytes, str]]] | None
 
 
 class Gateway:
