@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
@@ -11,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from raincheck.core.errors import ConfigurationError
 from raincheck.telemetry.instruments import Instruments
 from raincheck.telemetry.telemetry import Telemetry
-from raincheck.telemetry.tracing import find_tracing
+from raincheck.telemetry.tracing import find_tracing, provided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,11 +74,9 @@ def _prometheus_module() -> type[PrometheusFigures]:
 
 
 def _find_meter(read: Callable[[], Iterable[Reading]]) -> Sink | None:
-    """Return the sink of OpenTelemetry's meter, where the application has set one up (see ``find_tracing``)."""
-    if "opentelemetry.metrics" not in sys.modules and "OTEL_PYTHON_METER_PROVIDER" not in os.environ:
+    """Return the sink of OpenTelemetry's meter, where the application has set one up."""
+    if not provided("metrics"):
         return None
-    try:
-        from raincheck.telemetry.otel_metrics import OtelFigures  # noqa: PLC0415 - an extra
-    except ImportError:
-        return None
-    return OtelFigures.configured(read=read)
+    from raincheck.telemetry.otel_metrics import OtelFigures  # noqa: PLC0415 - an extra
+
+    return OtelFigures.of_application(read=read)

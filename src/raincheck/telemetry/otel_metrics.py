@@ -10,7 +10,6 @@ from opentelemetry import metrics
 from opentelemetry.metrics import Observation
 
 from raincheck.telemetry.measures import MEASURES, Measure, Shape
-from raincheck.telemetry.otel_tracing import is_configured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,12 +35,9 @@ class OtelFigures:
             self._make(meter, measure)
 
     @classmethod
-    def configured(cls, *, read: Callable[[], Iterable[Reading]]) -> OtelFigures | None:
-        """Return the figures of the application's provider; None where it has set none."""
-        provider = metrics.get_meter_provider()
-        if not is_configured(provider):
-            return None
-        return cls(provider.get_meter("raincheck", version("raincheck")), read=read)
+    def of_application(cls, *, read: Callable[[], Iterable[Reading]]) -> OtelFigures:
+        """Return the figures of the application's provider."""
+        return cls(metrics.get_meter("raincheck", version("raincheck")), read=read)
 
     def add(self, measure: Measure, amount: float, labels: tuple[str, ...]) -> None:
         """Count."""

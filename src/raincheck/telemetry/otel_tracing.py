@@ -34,11 +34,6 @@ _W3C = TraceContextTextMapPropagator()
 _PORTS = {"https": 443, "http": 80}
 
 
-def is_configured(provider: object) -> bool:
-    """Tell whether a provider of OpenTelemetry does anything: those of the API itself are placeholders."""
-    return not type(provider).__module__.startswith(("opentelemetry.trace", "opentelemetry.metrics"))
-
-
 class OtelTracing:
     """Implements ``Tracing`` with one tracer."""
 
@@ -46,10 +41,9 @@ class OtelTracing:
         self._tracer = tracer
 
     @classmethod
-    def configured(cls) -> OtelTracing | None:
-        """Return the tracing of the application's provider; None where it has set none."""
-        provider = trace.get_tracer_provider()
-        return cls(provider.get_tracer("raincheck", version("raincheck"))) if is_configured(provider) else None
+    def of_application(cls) -> OtelTracing:
+        """Return the tracing of the application's provider."""
+        return cls(trace.get_tracer("raincheck", version("raincheck")))
 
     @contextlib.contextmanager
     def submitting(

@@ -51,7 +51,7 @@ class PrometheusFigures:
         It may read files; call it off the event loop.
         """
         registry = CollectorRegistry()
-        registry.register(_Families([*self._collected(), *_gauges(readings)]))
+        registry.register(_Families([*map(_without_birthdays, self._collected()), *_gauges(readings)]))
         encode, media_type = choose_encoder(accept)
         return encode(registry), media_type
 
@@ -87,6 +87,12 @@ class PrometheusFigures:
         for family in collector.collect():
             if family.name.startswith(_PREFIX):
                 yield family
+
+
+def _without_birthdays(family: Metric) -> Metric:
+    """Drop when each series began: as many series again, of use only to those who lack a time-series database."""
+    family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+    return family
 
 
 def prometheus_name(measure: Measure) -> str:

@@ -7,9 +7,10 @@ them into one trace is the ``TraceContext`` that is stored with the operation.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,23 +111,36 @@ _NOTHING: contextlib.nullcontext[_Passing] = contextlib.nullcontext(_Passing(Non
 
 
 def find_tracing() -> Tracing:
-    """Return what makes spans, if the application has set up OpenTelemetry; ask when it starts.
+    """Return what makes spans, if the application has set up OpenTelemetry; ask when it starts."""
+    if not provided("trace"):
+        return NoTracing()
+    from raincheck.telemetry.otel_tracing import OtelTracing  # noqa: PLC0415 - an extra
 
-    Where nobody has imported OpenTelemetry it is not imported here either, so that it costs nothing.
+    return OtelTracing.of_application()
+
+
+def provided(signal: Literal["trace", "metrics"]) -> bool:
+    """Tell whether somebody has set a provider of OpenTelemetry; without one, what is told it goes nowhere.
+
+    Nothing is imported that is not there already, except where an environment variable names a provider. Those of the
+    API itself are placeholders.
     """
-    if "opentelemetry.trace" not in sys.modules and "OTEL_PYTHON_TRACER_PROVIDER" not in os.environ:
-        return NoTracing()
+    name = f"opentelemetry.{signal}"
+    kind = {"trace": "tracer", "metrics": "meter"}[signal]
+    if name not in sys.modules and f"OTEL_PYTHON_{kind.upper()}_PROVIDER" not in os.environ:
+        return False
     try:
-        from raincheck.telemetry.otel_tracing import OtelTracing  # noqa: PLC0415 - an extra
+        api = importlib.import_module(name)
     except ImportError:
-        return NoTracing()
-    return OtelTracing.configured() or NoTracing()
+        return False
+    provider = getattr(api, f"get_{kind}_provider")()
+    return not type(provider).__module__.startswith(name)
 
 
 @contextlib.contextmanager
 def in_child(context: TraceContext | None) -> Iterator[None]:
     """Go on with a trace in the child process of a run, and send what it has recorded before the process ends."""
-    if context is None or "opentelemetry.trace" not in sys.modules:
+    if context is None or not provided("trace"):
         yield
         return
     from raincheck.telemetry import otel_tracing  # noqa: PLC0415 - an extra, and imported by the application
