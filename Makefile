@@ -22,7 +22,7 @@ LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --
            --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers chaos fuzz format generated lock clean
+.PHONY: help demo test check bench bench-peers chaos storms fuzz format generated lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -56,6 +56,9 @@ bench: $(DEV)  ## measure (benchmarks/README.md says what)
 chaos: $(DEV)  ## kill, pause and starve real processes at length (ARGS="--rounds 50 --seed 1")
 	CHAOS_DEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/chaos
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+storms: $(DEV)  ## 500 kills, 200 pauses and 40 ends at random moments (ARGS="--seed 1"; half an hour)
+	$(BIN)/python -m tests.chaos --promised $(ARGS)
 
 bench-peers: $(PEERS)/.made  ## compare with other ways to do it (ARGS="--only arq --part accept")
 	$(PEERS)/bin/python -m benchmarks.peers $(ARGS)

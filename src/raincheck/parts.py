@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Self
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
 from raincheck.core.wire import Links
-from raincheck.entropy import Entropy
 from raincheck.executors.asyncio_ import AsyncioExecutor
 from raincheck.executors.process import ProcessExecutor
 from raincheck.executors.thread import ThreadExecutor
 from raincheck.fastapi.serving import Serving
+from raincheck.ids import Ids
 from raincheck.loaded_objects import loaded_objects_frozen
 from raincheck.logs import operation_records
 from raincheck.roles.cancel_watch import CancelWatch
@@ -141,7 +141,7 @@ class Parts:
             durations=self._durations,
             kinds=self._kinds,
             clock=self._clock,
-            entropy=Entropy().take,
+            new_id=Ids().at,
             max_queued=self._settings.max_queued,
             telemetry=self._telemetry,
         )

@@ -124,9 +124,9 @@ class Raincheck:
             webhooks=bool(self._policy),
         )
         add_webhooks(app.webhooks, {event for webhook in self._policy.webhooks for event in webhook.events})
-        app.router.routes.extend(routes.live)
+        app.router.routes.append(routes.live)
         if self.settings.health:
-            app.router.routes.extend(health_routes(self._gateway))
+            app.router.routes.append(health_routes(self._gateway))
         for router in routes.routers:
             app.include_router(router)
         if self._dashboard is not None:
@@ -187,7 +187,7 @@ class Raincheck:
     def watching_application(self) -> ASGIApp:
         """Return an application with the probes and the metrics alone, for a process that serves nothing else."""
         app = FastAPI(openapi_url=None)
-        app.router.routes.extend(health_routes(self._gateway))
+        app.router.routes.append(health_routes(self._gateway))
         if self._metrics is not None:
             app.include_router(metrics_routes(self._gateway, guard=self._metrics))
         return app

@@ -26,6 +26,7 @@ from raincheck.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
+RETURN_THEIR_RUN = frozenset({"async", "thread", "process", "family"})
 
 
 def until(found: Any, *, patience: float = PATIENCE, what: str = "it") -> Any:
@@ -239,8 +240,13 @@ class Scene:
         until(all_done, patience=patience, what="the end of all accepted operations")
         return done
 
-    def judge(self, ids: list[str], *, status: Status = Status.SUCCEEDED) -> dict[str, tuple[Operation, list[Event]]]:
-        """Check the promises for operations that are done: nothing lost, one end, an ordered log, unique runs."""
+    def judge(
+        self, ids: list[str], *, status: Status = Status.SUCCEEDED, paused: bool = False
+    ) -> dict[str, tuple[Operation, list[Event]]]:
+        """Check the promises for operations that are done: nothing lost, one end, an ordered log, unique runs.
+
+        :param paused: processes were; one that was stopped between a claim and its function begins a run late.
+        """
         found = self.read(ids)
         effects = defaultdict(list)
         for effect in self.effects():
@@ -249,7 +255,8 @@ class Scene:
             operation, events = found[operation_id]
             assert operation.status is status, f"{operation_id} ended {operation.status}: {operation.error}"
             judge_log(operation, events)
-            judge_runs(effects[operation_id])
+            judge_result(operation)
+            judge_runs(effects[operation_id], in_order=not paused)
         return found
 
 
@@ -292,11 +299,18 @@ def judge_log(operation: Operation, events: list[Event]) -> None:
         ] == expected, f"{operation.id}: output of run {run} has a gap: {chunks}"
 
 
-def judge_runs(effects: list[Effect]) -> None:
+def judge_result(operation: Operation) -> None:
+    """Check that the result is that of the newest run: these functions return theirs."""
+    if operation.kind in RETURN_THEIR_RUN and operation.result is not None:
+        assert operation.result.body == str(operation.run).encode(), f"{operation.id} has the result of a stale run"
+
+
+def judge_runs(effects: list[Effect], *, in_order: bool) -> None:
     """Check the side effects of one operation: each run began once, and later runs began later."""
     begins = [effect for effect in effects if effect.phase == "begin"]
     assert max(Counter(effect.run for effect in begins).values(), default=1) == 1
-    assert [effect.run for effect in begins] == sorted(effect.run for effect in begins)
+    if in_order:
+        assert [effect.run for effect in begins] == sorted(effect.run for effect in begins)
 
 
 def alive(pid: int) -> bool:

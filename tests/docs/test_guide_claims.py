@@ -146,6 +146,40 @@ def test_the_guard_of_a_router_is_seen_too():
     assert found.endswith("work (/shop/work)")
 
 
+def by_scheme(token: Annotated[str, Depends(OAuth2PasswordBearer("token"))]) -> str:
+    return token
+
+
+def by_header(authorization: Annotated[str, Header()] = "") -> str:
+    return authorization
+
+
+def by_cookie(session: Annotated[str, Cookie()] = "") -> str:
+    return session
+
+
+def by_another(user: Annotated[str, Depends(by_header)]) -> str:
+    return user
+
+
+def by_page(page: int = 1, x_tone: Annotated[str, Header()] = "") -> str:
+    return f"{page} {x_tone}"
+
+
+@pytest.mark.parametrize(
+    ("dependency", "seen"),
+    [(by_scheme, True), (by_header, True), (by_cookie, True), (by_another, True), (by_page, False)],
+)
+def test_a_parameter_that_reads_credentials_is_a_guard(dependency, seen):
+    """However deep; one that reads anything else is none."""
+    rain = Raincheck(store="memory:")
+
+    async def work(given: Annotated[str, Depends(dependency)]) -> None: ...
+
+    rain.router(prefix="/shop").post("/work")(work)
+    assert bool(rain.unguarded) is seen
+
+
 def test_a_catch_all_route_comes_after_install():
     """Before it, it would answer for the operations."""
     found = {}

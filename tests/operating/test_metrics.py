@@ -130,9 +130,11 @@ def test_gauges_tell_what_waits_and_what_runs(tmp_path):
     with TestClient(app) as client:
         running = client.post("/endless").headers["location"]
         assert client.get(f"{running}?wait=30&after=1").json()["status"] == "running"
-        found = scraped(client)
+        deadline = time.monotonic() + PATIENCE
+        while not (found := scraped(client)).get("raincheck_runs_active{executor=async}"):
+            assert time.monotonic() < deadline
+            time.sleep(TICK)
         assert found["raincheck_operations_running{kind=endless}"] == 1
-        assert found["raincheck_runs_active{executor=async}"] == 1
         client.post(f"{running}/cancel")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,9 +22,12 @@ from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.resources import OperationHandlers
 from raincheck.fastapi.serving import Gateway, Serving
 from raincheck.fastapi.stream_routes import StreamRoutes
+from raincheck.fastapi.turning_away import RouterUnder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from fastapi import APIRouter
 
     from raincheck.ports import Kind
 
@@ -50,7 +52,8 @@ def dashboard_routes(gateway: Gateway, *, guard: Callable[..., Any], kinds: Mapp
 
     :param guard: a FastAPI dependency; see ``dashboard.access`` for what it may return.
     """
-    router = APIRouter(prefix=f"{gateway.prefix}/dashboard", include_in_schema=False)
+    here = f"{gateway.prefix}/dashboard"
+    router = RouterUnder(here, prefix=here, include_in_schema=False)
     caller = visitor_parameter(guard)
     handlers = _Handlers(_Inner(gateway), kinds=kinds)
 

@@ -13,6 +13,8 @@ from starlette.routing import BaseRoute, Route
 
 from raincheck.core.errors import NotReady
 from raincheck.fastapi.problems import problem_response
+from raincheck.fastapi.resources import OtherMethods
+from raincheck.fastapi.turning_away import RoutesUnder
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 _HEADERS = {"Cache-Control": "no-store"}
 
 
-def health_routes(gateway: Gateway) -> list[BaseRoute]:
+def health_routes(gateway: Gateway) -> BaseRoute:
     """Return ``{prefix}/health/live`` and ``{prefix}/health/ready``."""
 
     async def live(_request: Request) -> Response:
@@ -38,7 +40,9 @@ def health_routes(gateway: Gateway) -> list[BaseRoute]:
             return problem_response(refusal)
         return JSONResponse({"status": "ready"}, headers=_HEADERS)
 
-    return [
-        Route(f"{gateway.prefix}/health/live", live, methods=["GET"]),
-        Route(f"{gateway.prefix}/health/ready", ready, methods=["GET"]),
-    ]
+    folder = f"{gateway.prefix}/health/"
+    routes: list[BaseRoute] = []
+    for name, probe in (("live", live), ("ready", ready)):
+        path = f"{folder}{name}"
+        routes += [Route(path, probe, methods=["GET"]), Route(path, OtherMethods("GET, HEAD"))]
+    return RoutesUnder(folder, routes)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from raincheck.core.endpoints import Callback
     from raincheck.core.trace_context import TraceContext
-    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore, Submitted
+    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore
     from raincheck.roles.claimer import Claimer
     from raincheck.roles.durations import Durations
     from raincheck.roles.tail import Tail, Watcher
@@ -64,6 +64,7 @@ class Service:
 
     ``claimer`` is set while this process runs work: then what is accepted may start in the same transaction.
 
+    :param new_id: returns a fresh id for milliseconds since 1970.
     :param max_queued: how many operations may wait; the count is at most 0.1 s old when it refuses.
     """
 
@@ -76,7 +77,7 @@ class Service:
         durations: Durations,
         kinds: Mapping[str, Kind],
         clock: Callable[[], datetime],
-        entropy: Callable[[int], bytes],
+        new_id: Callable[[int], str],
         max_queued: int,
         telemetry: Telemetry = UNWATCHED,
     ) -> None:
@@ -86,7 +87,7 @@ class Service:
         self._durations = durations
         self._kinds = kinds
         self._clock = clock
-        self._entropy = entropy
+        self._new_id = new_id
         self._max_queued = max_queued
         self._tracing = telemetry.tracing
         self._queued_at_most = 0
@@ -97,8 +98,7 @@ class Service:
 
     def new_id(self) -> str:
         """Return a fresh operation id, so that files can be stored under it before the submit."""
-        now = milliseconds(self._clock())
-        return names.operation_id(milliseconds=now, entropy=self._entropy(names.RANDOM_BYTES))
+        return self._new_id(milliseconds(self._clock()))
 
     async def submit(self, submission: Submission) -> Accepted | Replayed:
         """Make an operation durable, or find the one its idempotency key belongs to.
@@ -112,12 +112,18 @@ class Service:
             submission.kind.name, given=submission.trace, rerun_of=submission.rerun_of
         ) as span:
             await self.check_room()
-            submitted = await self._store_operation(self._operation(submission, span.context))
-            accepted = self._checked(submission, submitted)
+            accepted = await self._submit(submission, self._operation(submission, span.context))
             span.submitted(accepted.operation, replayed=isinstance(accepted, Replayed))
             return accepted
 
-    def _checked(self, submission: Submission, submitted: Submitted) -> Accepted | Replayed:
+    async def _submit(self, submission: Submission, operation: Operation) -> Accepted | Replayed:
+        claimer = self.claimer
+        claim = None if claimer is None else claimer.offer(operation)
+        try:
+            submitted = await self._store.submit(operation, claim=claim)
+        finally:
+            if claimer is not None and claim is not None:
+                claimer.settle(operation)
         match submitted:
             case Accepted(begun=begun):
                 self._queued_at_most += begun is None
@@ -132,15 +138,6 @@ class Service:
                 raise IdempotencyKeyReused(detail, operation_id=operation.id)
             case Tombstone():
                 raise _gone(submitted)
-
-    async def _store_operation(self, operation: Operation) -> Submitted:
-        claim = None if self.claimer is None else self.claimer.offer(operation)
-        if self.claimer is None or claim is None:
-            return await self._store.submit(operation)
-        try:
-            return await self._store.submit(operation, claim=claim)
-        finally:
-            self.claimer.settle(operation)
 
     def _operation(self, submission: Submission, trace: TraceContext | None) -> Operation:
         now = self._clock()

@@ -81,6 +81,39 @@ def operation_from(row: Sequence[Any]) -> Operation:
     )
 
 
+def asks_nothing_special(operation: Operation) -> bool:
+    """Tell whether ``insert_queued.sql`` takes a new operation."""
+    return (
+        operation.version == 1
+        and operation.scheduled_for is None
+        and operation.deadline_at is None
+        and operation.rerun_of is None
+        and operation.idempotency_key is None
+        and operation.fingerprint is None
+        and operation.callback is None
+        and operation.trace is None
+    )
+
+
+def queued_values(operation: Operation) -> tuple[Any, ...]:
+    """Return what ``insert_queued.sql`` takes for a new operation."""
+    return (
+        operation.id,
+        operation.kind,
+        operation.owner,
+        operation.max_attempts,
+        operation.max_losses,
+        operation.queue,
+        operation.priority,
+        milliseconds(operation.created_at),
+        milliseconds(operation.updated_at),
+        milliseconds(operation.run_at),
+        operation.retention // _MILLISECOND,
+        json.dumps(operation.metadata) if operation.metadata else "{}",
+        operation.input,
+    )
+
+
 def insert_values(operation: Operation) -> tuple[Any, ...]:
     """Return what ``insert_operations.sql`` takes for a new operation."""
     return (

@@ -79,15 +79,16 @@ class Writer:
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def write(self, unit: Unit) -> Any:
-        """Wait until the unit is durable. Cancelling the wait withdraws a unit that was not handed over yet."""
+    def write(self, unit: Unit) -> asyncio.Future[Any]:
+        """Return a future that ends when the unit is durable; cancelled, it withdraws what was not handed over yet."""
         if self._closed:
             msg = "The store is closed; the process is shutting down. Send the request again."
             raise StoreUnavailable(msg, retry_after=1)
-        unit.future = self._loop.create_future()  # type: ignore[union-attr]
+        future: asyncio.Future[Any] = self._loop.create_future()  # type: ignore[union-attr]
+        unit.future = future
         self._waiting.append(unit)
         self._schedule()
-        return await unit.future
+        return future
 
     def write_urgently(self, unit: Unit) -> ThreadFuture[Any]:
         """Hand over a unit of its own from any thread, past what waits on the loop."""
