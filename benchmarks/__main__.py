@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, capacity, engines, million, ping, runs, shutdown, streams, webhooks
+from benchmarks import accept, capacity, engines, long_tab, million, page, ping, runs, shutdown, streams, webhooks
 
 ALL = {
     "accept": accept.measure,
@@ -18,8 +18,14 @@ ALL = {
     "streams": streams.measure,
     "webhooks": webhooks.measure,
 }
-# Minutes, and gigabytes: only where they are named.
-SLOW = {"capacity": capacity.measure, "engines": engines.measure, "million": million.measure}
+# Minutes, gigabytes, or a browser: only where it is named.
+SLOW = {
+    "capacity": capacity.measure,
+    "engines": engines.measure,
+    "million": million.measure,
+    "page": page.measure,
+    "long_tab": long_tab.measure,
+}
 RESULTS = Path(__file__).with_name("results.json")
 
 

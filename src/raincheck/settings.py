@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         description="the URL under which clients reach the application, such as `https://api.example.com`; webhooks "
         "need it for their links",
     )
+    health: bool = Field(
+        default=True, description="answer the probes `/health/live` and `/health/ready`, below the prefix"
+    )
     queues: str = Field("", description="queues that this process works on, separated by commas; empty: all")
     executors: str = Field(
         "", description="executors that run operations in this process, separated by commas; empty: all"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raincheck.cli.ending import UsageError
 from raincheck.cli.loading import load
+from raincheck.cli.worker_http import watched
 from raincheck.core.errors import ConfigurationError
 from raincheck.locations import Memory, SqliteFile
 from raincheck.settings import EXECUTORS
@@ -24,13 +26,20 @@ _EXIT_INTERRUPTED = 130
 
 
 def run_worker(
-    target: str, *, queues: str | None, executors: str | None = None, concurrency: str | None = None
+    target: str,
+    *,
+    queues: str | None,
+    executors: str | None,
+    concurrency: str | None,
+    health_host: str,
+    health_port: int | None,
 ) -> None:
     """Work until SIGTERM or SIGINT, then let running work finish for the drain time and hand the rest back.
 
     A second Ctrl-C ends the process at once; other workers take over what it held.
 
     :param concurrency: a number for each executor that works here, or such as ``async=200,process=4``.
+    :param health_port: where probes and metrics are served; 0 chooses a free port, None serves none.
     :raises UsageError: the target, the queues, the executors or the concurrency cannot be used.
     :raises ConfigurationError: the application has nothing that a worker of its own could run.
     """
@@ -43,7 +52,8 @@ def run_worker(
     _refuse_idle(rain, target)
     # An application that configured logging while it was imported keeps its own.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(_work(rain, queues, None if executors is None else ",".join(chosen), slots))
+    wanted = {"queues": queues, "executors": None if executors is None else ",".join(chosen), "slots": slots}
+    asyncio.run(_work(rain, wanted, None if health_port is None else (health_host, health_port)))
 
 
 def _executors(text: str | None) -> tuple[str, ...]:
@@ -94,7 +104,7 @@ def _refuse_idle(rain: Raincheck, target: str) -> None:
         raise ConfigurationError(msg)
 
 
-async def _work(rain: Raincheck, queues: str | None, executors: str | None, slots: dict[str, int]) -> None:
+async def _work(rain: Raincheck, wanted: dict[str, Any], address: tuple[str, int] | None) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -110,7 +120,11 @@ async def _work(rain: Raincheck, queues: str | None, executors: str | None, slot
     # Plain handlers, set before the lifespan: Raincheck chains its own before them.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
-    async with rain.working(queues=queues, executors=executors, slots=slots):
+    async with contextlib.AsyncExitStack() as stack:
+        if address is not None:  # before the lifespan, so that a slow start is alive and not ready
+            host, port = address
+            await stack.enter_async_context(watched(rain.watching_application(), host=host, port=port))
+        await stack.enter_async_context(rain.working(**wanted))
         logger.info("working: %s", _description(rain))
         await stopping.wait()
         seconds = rain.settings.drain.total_seconds()

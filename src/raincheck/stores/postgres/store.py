@@ -43,10 +43,11 @@ class PostgresStore(PostgresDeliveries, PostgresOutbox):
     :param database: where it is; the schema is made at the first start.
     """
 
-    def __init__(self, database: PostgresDatabase) -> None:
+    def __init__(self, database: PostgresDatabase, *, timed: Callable[[float, int], None] | None = None) -> None:
         PostgresDeliveries.__init__(self, pool=Pool(database), schema=database.schema)
         PostgresOutbox.__init__(self, schema=database.schema)
         self.database = database
+        self._timed = timed
         self.clock = DatabaseClock()
         self._queries = reading.Queries(database.schema)
         self._transaction = Transaction(schema=database.schema, endpoints=lambda: self._endpoints, outbox=self)
@@ -68,7 +69,9 @@ class PostgresStore(PostgresDeliveries, PostgresOutbox):
         finally:
             await connection.close()
         await self.pool.open()
-        writer = Writer(database=self.database, transaction=self._transaction, committed=self._publish)
+        writer = Writer(
+            database=self.database, transaction=self._transaction, committed=self._publish, timed=self._timed
+        )
         await writer.start()
         self._writer = writer
         self._clock_task = asyncio.create_task(self._keep_time(), name="raincheck-clock")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from raincheck.ports import Claim, Submitted
     from raincheck.stores.postgres.outbox import PostgresOutbox
 
-_INSERTED, _UPDATED, _EVENT = 28, 25, 6  # columns
+_INSERTED, _UPDATED, _EVENT = 29, 25, 6  # columns
 _KIND, _OWNER, _KEY = 1, 2, 23  # places in a row to insert
 _NUMBER = "pg_current_xact_id()::text"
 
