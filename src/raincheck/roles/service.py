@@ -99,7 +99,8 @@ class Service:
         :raises IdempotencyKeyReused: the key came with a different request before.
         :raises OperationDeleted: the key's operation was deleted.
         """
-        await self.check_room()
+        if self.draining or self._queued_at_most >= self._max_queued:
+            await self.check_room()
         operation = self._operation(submission)
         claimer = self.claimer
         claim = None if claimer is None else claimer.offer(operation)
