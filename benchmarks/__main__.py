@@ -8,11 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, capacity, million, ping, runs, shutdown, streams, webhooks
+from benchmarks import accept, capacity, million, ping, postgres, runs, shutdown, streams, webhooks
 
 ALL = {
     "accept": accept.measure,
     "runs": runs.measure,
+    "postgres": postgres.measure,
     "ping": ping.measure,
     "shutdown": shutdown.measure,
     "streams": streams.measure,
