@@ -12,20 +12,23 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import psutil
 
 from raincheck.core.events import Event, EventType
 from raincheck.core.operation import Operation, Status
+from raincheck.ports import ListQuery
 from raincheck.settings import Settings
 from raincheck.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
+T = TypeVar("T")
 
 
 def until(found: Any, *, patience: float = PATIENCE, what: str = "it") -> Any:
@@ -114,10 +117,14 @@ class Server:
 
 @dataclass(eq=False)
 class Scene:
-    """One database, one side-effect log, and the programs that use them."""
+    """One database, one side-effect log, and the programs that use them.
+
+    :param database_url: a schema in PostgreSQL; a file of SQLite without one.
+    """
 
     folder: Path
     deaf: bool = False
+    database_url: str | None = None
     settings: dict[str, str] = field(default_factory=dict)
     store_folder: Path | None = None
     servers: list[Server] = field(default_factory=list)
@@ -126,14 +133,20 @@ class Scene:
     def database(self) -> Path:
         return (self.store_folder or self.folder) / "operations.db"
 
+    @property
+    def takeover(self) -> float:
+        """How many seconds after a death its work goes on elsewhere, at the latest."""
+        return 2 * 2.0 if self.database_url else 2.0
+
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINCHECK_")}
         return {
             **inherited,
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
             "CHAOS_EFFECTS": str(self.folder / "effects"),
-            "RAINCHECK_STORE": f"sqlite:///{self.database}",
-            "RAINCHECK_LEASE": "15s",
+            "RAINCHECK_STORE": self.database_url or f"sqlite:///{self.database}",
+            # The lock of a dead process is seen at once, by those on its machine; across a network only its lease ends.
+            "RAINCHECK_LEASE": "2s" if self.database_url else "15s",
             **({"CHAOS_DEAF": "1"} if self.deaf else {}),
             **self.settings,
         }
@@ -216,13 +229,22 @@ class Scene:
 
     def read(self, ids: list[str]) -> dict[str, tuple[Operation, list[Event]]]:
         """Return records and complete logs, read through the store."""
-        return asyncio.run(self._read(ids))
+        return self.with_store(lambda store: _read_all(store, ids))
 
-    async def _read(self, ids: list[str]) -> dict[str, tuple[Operation, list[Event]]]:
-        async with contextlib.AsyncExitStack() as stack:
-            location = Settings(store=self.environment()["RAINCHECK_STORE"]).location
-            storage = await open_storage(location, stack)
-            return await _read_all(storage.store, ids)
+    def everything(self) -> set[str]:
+        """Return the ids of all operations in the database."""
+        return self.with_store(_all_ids)
+
+    def with_store(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Open the store in this process, and do something with it."""
+
+        async def opened() -> T:
+            async with contextlib.AsyncExitStack() as stack:
+                location = Settings(store=self.environment()["RAINCHECK_STORE"]).location
+                storage = await open_storage(location, stack)
+                return await work(storage.store)
+
+        return asyncio.run(opened())
 
     def finished(self, ids: list[str], *, by: Server, patience: float = PATIENCE) -> dict[str, dict[str, Any]]:
         """Poll until all operations are done; every poll of an accepted id must answer."""
@@ -266,6 +288,13 @@ async def _read_all(store: Any, ids: list[str]) -> dict[str, tuple[Operation, li
             found[operation_id] = (operation, events)
             if not more:
                 break
+    return found
+
+
+async def _all_ids(store: Any) -> set[str]:
+    found: set[str] = set()
+    while page := await store.list_page(ListQuery(owner=None, before_id=min(found, default=None), limit=200)):
+        found |= {operation.id for operation in page}
     return found
 
 

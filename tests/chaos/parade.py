@@ -7,7 +7,6 @@ server without a point settles everything, and every promise is checked for all 
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -116,7 +115,9 @@ class Parade:
         for ends in Status:
             ids = [str(promise.id) for promise in kept if promise.ends is ends]
             self.scene.judge(ids, status=ends)
-        assert self.everything() == {promise.id for promise in kept}, "an operation exists that no client asked for"
+        assert self.scene.everything() == {promise.id for promise in kept}, (
+            "an operation exists that no client asked for"
+        )
         self.judge_attempts(kept)
         judge_replay([reader for reader in self.readers if reader.operation_id not in buried], server)
 
@@ -133,11 +134,6 @@ class Parade:
             operation, _ = found[str(promise.id)]
             if promise.ends is not Status.CANCELLED:
                 assert operation.attempt == (2 if promise.kind == "flaky" else 1), promise.key
-
-    def everything(self) -> set[str]:
-        """Return the ids of all records in the database."""
-        with contextlib.closing(sqlite3.connect(self.scene.database)) as connection:
-            return {row[0] for row in connection.execute("SELECT id FROM operations")}
 
 
 def one_process(scene: Scene, points: Sequence[str]) -> Parade:

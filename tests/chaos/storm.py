@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import signal
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -108,7 +106,7 @@ def storm(scene: Scene, *, seed: int, blows: int, clients: int = 3, kinds: tuple
     scene.finished(ids, by=servers[0], patience=60)
     found = scene.judge(ids)
     assert {operation.attempt for operation, _ in found.values()} <= {1}
-    assert everything_in(scene) == set(ids), "an operation exists that no client asked for"
+    assert scene.everything() == set(ids), "an operation exists that no client asked for"
     return Report(
         blows=dict(struck),
         accepted=len(ids),
@@ -159,9 +157,3 @@ def takeovers(scene: Scene, killed: list[tuple[int, float]]) -> list[float]:
             if effect.pid == pid and effect.phase != "end" and (operation_id, run + 1) in first:
                 took.append(first[operation_id, run + 1] - at)
     return took
-
-
-def everything_in(scene: Scene) -> set[str]:
-    """Return the ids of all operations in the database."""
-    with contextlib.closing(sqlite3.connect(scene.database)) as connection:
-        return {row[0] for row in connection.execute("SELECT id FROM operations")}

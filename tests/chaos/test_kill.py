@@ -41,8 +41,8 @@ def test_a_killed_server_resumes_everything_it_had_accepted(scene: Scene) -> Non
     assert {effect.attempt for effect in scene.effects()} == {1}
 
 
-def test_a_second_process_takes_over_within_two_seconds(scene: Scene) -> None:
-    """The lock of a killed process frees at its death, so a live process runs its work long before the lease ends."""
+def test_a_second_process_takes_over_soon(scene: Scene) -> None:
+    """Within two seconds on one machine, long before the lease ends; within two leases where only that tells."""
     first, second = (scene.start() for _ in range(2))
     first.ready(), second.ready()
     operations = [first.submit(kind, steps=4, pause=0.3) for kind in KINDS]
@@ -53,7 +53,7 @@ def test_a_second_process_takes_over_within_two_seconds(scene: Scene) -> None:
     moved = [o for o, b in zip(operations, begins, strict=True) if not alive(b.pid)]
     assert moved
     took = [scene.begun(operation_id, run=2).at - killed_at for operation_id in moved]
-    assert max(took) < 2.0 + 0.5, took  # half a second for the machine
+    assert max(took) < scene.takeover + 0.5, took  # half a second for the machine
     scene.finished(operations, by=survivor)
     scene.judge(operations)
 
