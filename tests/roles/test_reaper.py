@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -88,6 +88,21 @@ async def test_a_silent_worker_loses_its_lease_when_it_runs_out(store, reaper, t
     await settle(reaper, time, 14.5)
     assert (await store.get(operation.id)).status is Status.RUNNING
     await settle(reaper, time, 1.5)
+    assert (await store.get(operation.id)).status is Status.QUEUED
+
+
+async def test_a_short_lease_runs_out_too(store, liveness):
+    """The time between two looks is no pause of this process, however short the lease is."""
+    operation = await started(store)  # its lease ran out long ago
+    changed = asyncio.Event()
+    store.subscribe(lambda _: changed.set())
+    lease = 0.3 * SECOND
+    reaper = Reaper(store=store, liveness=liveness, lease=lease, clock=lambda: datetime.now(UTC))
+    await reaper.start()
+    try:
+        await asyncio.wait_for(changed.wait(), 10)
+    finally:
+        await reaper.stop()
     assert (await store.get(operation.id)).status is Status.QUEUED
 
 

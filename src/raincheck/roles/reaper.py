@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("raincheck.reaper")
 _INTERVAL = 0.5
-_PROMPT = 1.0
+_TOLERANCE = 1.0
 
 
 class Reaper:
-    """Looks twice a second. A dead process is seen by its lock at once, a silent one when its lease runs out.
+    """Looks twice a second, with a short lease more often. A dead process is seen by its lock at once, a silent one
+    when its lease runs out.
 
     No lease is judged for one lease time at first, after a pause of this process, a jump of the clock, or while the
     store refused writes: the clock may have jumped, and the others may have been paused or kept from renewing.
@@ -42,7 +43,10 @@ class Reaper:
     ) -> None:
         self._store = store
         self._liveness = liveness
-        self._lease = lease
+        self._lease = lease.total_seconds()
+        # Well below the half lease that counts as a pause: else each look would be late and no lease ever judged.
+        self._interval = min(_INTERVAL, self._lease / 6)
+        self._tolerance = min(_TOLERANCE, self._lease / 3)
         self._clock = clock
         self._monotonic = monotonic
         self._last: tuple[datetime, float] | None = None
@@ -72,7 +76,7 @@ class Reaper:
                 logger.exception("expired work could not be looked for; trying again")
             else:
                 self._trouble.over()
-            await asyncio.sleep(_INTERVAL)
+            await asyncio.sleep(self._interval)
 
     async def run_once(self) -> None:
         """Look once."""
@@ -103,14 +107,14 @@ class Reaper:
         else:
             wall_passed = (now - self._last[0]).total_seconds()
             passed = monotonic - self._last[1]
-            late = passed > self._lease.total_seconds() / 2
-            jumped = abs(wall_passed - passed) > 1.0
+            late = passed > self._lease / 2
+            jumped = abs(wall_passed - passed) > self._tolerance
             if late or jumped:
                 self._spare_leases()
         self._last = (now, monotonic)
 
     def _spare_leases(self) -> None:
-        self._judge_leases_from = self._monotonic() + self._lease.total_seconds()
+        self._judge_leases_from = self._monotonic() + self._lease
 
     async def _all(self, changes: list[asyncio.Future[None]]) -> None:
         """Wait for all, so that one failure leaves no change behind unobserved."""
@@ -125,7 +129,7 @@ class Reaper:
         looked = self._monotonic()
 
         def expire(found: Operation) -> Change | None:
-            if self._monotonic() - looked > _PROMPT:  # what held up this write held up the renewals of the living
+            if self._monotonic() - looked > self._tolerance:  # what held up this write held up the renewals of the living
                 self._spare_leases()
                 return None
             return transitions.expire_lease(found, run=lease.run, now=now)
