@@ -22,9 +22,7 @@ ON_POSTGRESQL = {"test_kill", "test_pause", "test_drain", "test_storm", "test_cr
 """Modules whose tests are about any store; the others starve a file, or move the clock that SQLite goes by."""
 SHORT = {
     "test_a_second_process_takes_over_soon",
-    "test_a_paused_process_loses_its_work_and_writes_nothing_afterwards",
     "test_a_server_that_dies_around_commits_loses_nothing",
-    "test_every_202_ends_and_every_broken_connection_is_settled_by_its_key",
 }
 """What runs on PostgreSQL too where not all is asked for."""
 

@@ -25,8 +25,7 @@ _TOLERANCE = 1.0
 
 
 class Reaper:
-    """Looks twice a second, with a short lease more often. A dead process is seen by its lock at once, a silent one
-    when its lease runs out.
+    """Looks twice a second, or more often. A dead process is seen by its lock at once, a silent one after its lease.
 
     No lease is judged for one lease time at first, after a pause of this process, a jump of the clock, or while the
     store refused writes: the clock may have jumped, and the others may have been paused or kept from renewing.
@@ -129,7 +128,9 @@ class Reaper:
         looked = self._monotonic()
 
         def expire(found: Operation) -> Change | None:
-            if self._monotonic() - looked > self._tolerance:  # what held up this write held up the renewals of the living
+            if (
+                self._monotonic() - looked > self._tolerance
+            ):  # what held up this write held up the renewals of the living
                 self._spare_leases()
                 return None
             return transitions.expire_lease(found, run=lease.run, now=now)
