@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tests.chaos.driver import Scene
 from tests.chaos.storm import BLOWS, storm
+from tests.postgres.outages import Report, outages
+from tests.postgres.server import PostgresServer
 
 
 def main() -> None:
@@ -22,9 +24,39 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--blows", type=int, default=8, help="in each round")
     parser.add_argument("--only", choices=sorted(set(BLOWS)), help="one kind of blow instead of all")
+    parser.add_argument(
+        "--stops", type=int, default=0, help="instead: stop a PostgreSQL server so often, as a crash does"
+    )
+    parser.add_argument("--operations", type=int, default=1000, help="with --stops: how many are accepted at least")
+    parser.add_argument("--apart", type=float, default=8.0, help="with --stops: seconds between two, at most")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after so many seconds")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are ended too
+    if chosen.stops:
+        print(_outages(chosen))  # noqa: T201 - what it is run for
+    else:
+        _storms(chosen)
+
+
+def _outages(chosen: argparse.Namespace) -> Report:
+    database = PostgresServer(durable=True)
+    with tempfile.TemporaryDirectory(prefix="raincheck-chaos-") as folder:
+        scene = Scene(Path(folder), database_url=f"{database.url()}?schema=outages")
+        try:
+            return outages(
+                scene,
+                database,
+                seed=chosen.seed,
+                operations=chosen.operations,
+                stops=chosen.stops,
+                apart=(min(1.0, chosen.apart), chosen.apart),
+            )
+        finally:
+            scene.close()
+            database.close()
+
+
+def _storms(chosen: argparse.Namespace) -> None:
     began = time.monotonic()
     blows: Counter[str] = Counter()
     accepted, dark, reruns = 0, 0, 0

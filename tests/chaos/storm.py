@@ -45,6 +45,9 @@ class Client:
         if answer.status_code == 202:
             self.accepted[key] = answer.json()["id"]
             return self.accepted[key]
+        if answer.status_code == 503 and "is not known" in answer.text:
+            self.dark[key] = (kind, order)
+            return None
         assert answer.status_code in {429, 503, 507}, f"{answer.status_code} {answer.text}"
         self.refused += 1
         return None
