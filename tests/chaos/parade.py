@@ -83,13 +83,19 @@ class Parade:
         with contextlib.suppress(httpx2.HTTPError):
             for promise in made:
                 if promise.id is not None and promise.ends is Status.CANCELLED:
-                    # Once it runs: what still waits is cancelled without the steps that a crash point may be in.
-                    server.client.get(f"/operations/{promise.id}", params={"wait": 5, "after": 1})
+                    self._until_begun(server, promise.id)
                     server.client.post(f"/operations/{promise.id}/cancel")
             doomed = next(promise for promise in made if promise.kind == "doomed")
             if doomed.id is not None:
                 server.client.get(f"/operations/{doomed.id}", params={"wait": 5})
                 doomed.deleted = server.client.delete(f"/operations/{doomed.id}").status_code == 204
+
+    def _until_begun(self, server: Server, operation_id: str) -> None:
+        """Wait until an operation runs or the process is dead: what waits is cancelled without any of its points."""
+        for _ in range(20):
+            answer = server.client.get(f"/operations/{operation_id}", params={"wait": 1, "after": 1})
+            if answer.json()["version"] > 1 or self.crashed() > self.crashes:
+                return
 
     def crashed(self) -> int:
         """Return how many crash points were reached so far."""
