@@ -17,7 +17,7 @@ from benchmarks.load import generate, request_bytes
 from benchmarks.peers.services import postgres
 from benchmarks.server import pin, serving, working
 
-WAITS = 4000
+WAITS = 2000
 """Operations that only wait, for the comparison of workers; each takes a tenth of a second and one of 25 slots."""
 SLOTS = 25
 ROUNDS = 3

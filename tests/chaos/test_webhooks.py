@@ -16,7 +16,7 @@ from raincheck.testing.conformance.specimens import started, succeed
 from tests.chaos.driver import PATIENCE, Scene, until
 from tests.contract.receiver import SECRET, Receiver
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
 MANY = 1000
 FIRST_KILL, SECOND_KILL = 200, 600
 SHARED = 400
@@ -59,7 +59,7 @@ def test_a_kill_in_the_middle_of_a_thousand_webhooks_loses_none(scene: Scene, re
         return {each.event["data"]["id"] for each in list(receiver.received)}
 
     # What a dead process was sending waits for its lease of a minute, where no lock tells that it is dead.
-    patience = 90.0 if scene.database_url else PATIENCE
+    patience = 180.0 if scene.database_url else PATIENCE
     everyone = set(operations)
     until(lambda: told() == everyone, patience=patience, what="a webhook for each operation")
 
