@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, capacity, million, ping, postgres, runs, shutdown, streams, webhooks
+from benchmarks import accept, capacity, drivers, million, ping, postgres, runs, shutdown, streams, webhooks
 
 ALL = {
     "accept": accept.measure,
@@ -19,7 +19,11 @@ ALL = {
     "streams": streams.measure,
     "webhooks": webhooks.measure,
 }
-SLOW = {"capacity": capacity.measure, "million": million.measure}  # minutes, and gigabytes: only where it is named
+SLOW = {
+    "capacity": capacity.measure,
+    "drivers": drivers.measure,
+    "million": million.measure,
+}  # minutes, and gigabytes: only where it is named
 RESULTS = Path(__file__).with_name("results.json")
 
 
