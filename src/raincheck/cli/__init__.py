@@ -248,6 +248,19 @@ def migrate(*, store: Store = None, json: Json = False) -> None:
     migrate_store(store, as_json=json)
 
 
+@app.command("migrate-store")
+def migrate_store_command(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="sqlite:///path")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="postgresql://user@host/database[?schema=name]")],
+    *,
+    json: Json = False,
+) -> None:
+    """Copy a SQLite store to PostgreSQL: while the application serves, and the rest once it has stopped."""
+    from raincheck.cli.moving import move_store
+
+    move_store(source, target, as_json=json)
+
+
 @app.command()
 def doctor(
     target: Annotated[
