@@ -43,6 +43,7 @@ from raincheck.watching import Watching
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from raincheck.core.deliveries import Attempt, Message
     from raincheck.core.endpoints import WebhookPolicy
     from raincheck.core.transitions import Change
     from raincheck.ports import Executor, Kind, Lease
@@ -157,7 +158,13 @@ class Parts:
             follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=self._clock(), cut=cut),
             callbacks=self._policy.callbacks,
             deliveries=DeliveryDesk(
-                store=self._store, service=self._service, clock=self._clock, woken=self._delivery_wanted
+                store=self._store,
+                service=self._service,
+                clock=self._clock,
+                woken=self._delivery_wanted,
+                policy=self._policy,
+                send=_sent_once,
+                named=lambda: f"msg_test_{secrets.token_hex(12)}",
             ),
             overview=self._overview,
             liveness=self._liveness,
@@ -315,3 +322,15 @@ class Parts:
         await asyncio.gather(*draining)
         if drained:
             self._liveness.leave()
+
+
+async def _sent_once(message: Message) -> Attempt:
+    """Send without the courier, which only processes with workers have."""
+    from raincheck.webhooks.deliver import HttpDeliverer  # noqa: PLC0415 - its packages are an extra
+
+    deliverer = HttpDeliverer()
+    await deliverer.start()
+    try:
+        return await deliverer.send(message)
+    finally:
+        await deliverer.stop()

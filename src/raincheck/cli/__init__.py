@@ -249,3 +249,21 @@ def doctor(
     from raincheck.cli.doctor import examine
 
     examine(target, store, server=url, headers=header or (), as_json=json)
+
+
+@app.command()
+def demo(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to serve; 0 takes a free port.")] = 8000,
+    receiver_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Where the demo's webhooks are received. Default: PORT + 1.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where to keep data. Default: DEMO_DATA, else .raincheck-demo."),
+    ] = None,
+) -> None:
+    """Run an application with five kinds of slow requests and the operator's page, until Ctrl-C."""
+    from raincheck.cli.demonstrating import run_demo
+
+    run_demo(port=port, receiver_port=receiver_port, data=data)

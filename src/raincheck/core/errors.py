@@ -89,6 +89,14 @@ class DeliveryNotFound(RequestProblem):
     title = "There is no such delivery"
 
 
+class EndpointNotFound(RequestProblem):
+    """A URL that is no endpoint of webhooks, or not one that the wish fits."""
+
+    code = "endpoint-not-found"
+    status = 404
+    title = "There is no such endpoint"
+
+
 class ListDisabled(RequestProblem):
     """Listing where no owner rule says what a caller may see."""
 

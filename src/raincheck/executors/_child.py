@@ -17,6 +17,7 @@ from raincheck.core.outcome import Raised
 from raincheck.executors._child_loop import ChildLoop
 from raincheck.executors._child_recorder import ChildRecorder
 from raincheck.executors._frames import FrameType, receive_frame
+from raincheck.executors._orphans import kill_all_children
 from raincheck.executors._targets import find_kind
 from raincheck.executors._wire import decode_request, encode_outcome
 from raincheck.logs import operation_records, run_logging
@@ -85,6 +86,7 @@ def _watch(sock: socket.socket, loop: ChildLoop, recorder: ChildRecorder) -> Non
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
                 case FrameType.DRAINED:
                     recorder.drained(told.fields()["number"])
+    kill_all_children()  # first, since nobody would find what left the group afterwards
     os.killpg(0, signal.SIGKILL)
 
 

@@ -111,7 +111,8 @@ class Service:
         with self._tracing.submitting(
             submission.kind.name, given=submission.trace, rerun_of=submission.rerun_of
         ) as span:
-            await self.check_room()
+            if self.draining or self._queued_at_most >= self._max_queued:
+                await self.check_room()
             accepted = await self._submit(submission, self._operation(submission, span.context))
             span.submitted(accepted.operation, replayed=isinstance(accepted, Replayed))
             return accepted
