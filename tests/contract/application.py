@@ -379,7 +379,8 @@ async def caller(x_caller: Annotated[str | None, Header()] = None) -> str:
 def application(add_operations: Callable[[Raincheck], None], **options: Any) -> FastAPI:
     """Return an application with operations."""
     app = FastAPI()
-    add_operations(Raincheck(app, **options))
+    app.state.rain = Raincheck(app, **options)  # where a worker program finds it
+    add_operations(app.state.rain)
     app.add_exception_handler(HTTPException, rendered)
     app.add_middleware(Announced)
 

@@ -53,6 +53,13 @@ def worker(
     queues: Annotated[
         str | None, typer.Option(metavar="A,B", help="Queues to work on. Default: RAINCHECK_QUEUES, else all.")
     ] = None,
+    executors: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Executors that work here: async, thread, process. Default: all.")
+    ] = None,
+    concurrency: Annotated[
+        str | None,
+        typer.Option(metavar="N|A=N,B=M", help="Operations at once, for every executor here or for each."),
+    ] = None,
     health_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Serve /health/live, /health/ready and /metrics here.")
     ] = None,
@@ -63,7 +70,14 @@ def worker(
     """Run the operations of an application without serving HTTP, until SIGTERM or Ctrl-C."""
     from raincheck.cli.worker import run_worker
 
-    run_worker(target, queues=queues, health_host=health_host, health_port=health_port)
+    run_worker(
+        target,
+        queues=queues,
+        executors=executors,
+        concurrency=concurrency,
+        health_host=health_host,
+        health_port=health_port,
+    )
 
 
 @app.command("ls")
@@ -232,6 +246,19 @@ def migrate(*, store: Store = None, json: Json = False) -> None:
     from raincheck.cli.keeping import migrate_store
 
     migrate_store(store, as_json=json)
+
+
+@app.command("migrate-store")
+def migrate_store_command(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="sqlite:///path")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="postgresql://user@host/database[?schema=name]")],
+    *,
+    json: Json = False,
+) -> None:
+    """Copy a SQLite store to PostgreSQL: while the application serves, and the rest once it has stopped."""
+    from raincheck.cli.moving import move_store
+
+    move_store(source, target, as_json=json)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from raincheck.cli.application_checks import check_application
 from raincheck.cli.ending import PROBLEM, UsageError
+from raincheck.cli.engine_checks import check_engine
 from raincheck.cli.file_checks import check_database, check_place
 from raincheck.cli.findings import Finding, Level, ok, refused, warning
 from raincheck.cli.loading import load
@@ -73,6 +74,7 @@ def _findings(rain: Raincheck | None, location: Location, target: str | None) ->
     yield from check_versions()
     if rain is not None and target is not None:
         yield from check_application(rain, target)
+        yield check_engine(rain)
     match location:
         case SqliteFile(path):
             yield from _file_findings(rain, path.absolute(), now)
