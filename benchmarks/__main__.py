@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, capacity, million, ping, runs, shutdown, streams, webhooks
+from benchmarks import accept, capacity, long_tab, million, page, ping, runs, shutdown, streams, webhooks
 
 ALL = {
     "accept": accept.measure,
@@ -18,7 +18,13 @@ ALL = {
     "streams": streams.measure,
     "webhooks": webhooks.measure,
 }
-SLOW = {"capacity": capacity.measure, "million": million.measure}  # minutes, and gigabytes: only where it is named
+# Minutes, gigabytes, or a browser: only where it is named.
+SLOW = {
+    "capacity": capacity.measure,
+    "million": million.measure,
+    "page": page.measure,
+    "long_tab": long_tab.measure,
+}
 RESULTS = Path(__file__).with_name("results.json")
 
 

@@ -21,6 +21,7 @@ from raincheck.executors._orphans import kill_all_children
 from raincheck.executors._targets import find_kind
 from raincheck.executors._wire import decode_request, encode_outcome
 from raincheck.logs import operation_records, run_logging
+from raincheck.telemetry.tracing import in_child
 
 if TYPE_CHECKING:
     from raincheck.core.outcome import Outcome
@@ -58,7 +59,7 @@ def _run(request: Frame, *, sock: socket.socket, loop: ChildLoop, recorder: Chil
         _reseed_numpy()
         threading.Thread(target=_watch, args=(sock, loop, recorder), name="raincheck-watch", daemon=True).start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _OUR_SIGNALS)
-        with operation_records(), run_logging(invocation.context):
+        with operation_records(), run_logging(invocation.context), in_child(invocation.trace):
             return loop.run(invocation)
     except Exception as error:  # noqa: BLE001 - nothing of this is the user's function; tell the operator
         problem = Problem(code="executor-error", title="The operation could not be run in a child process")

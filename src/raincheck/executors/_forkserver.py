@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from raincheck.executors._frames import Frame
 
 MEMORY_PERIOD_MS = 50
+# OpenTelemetry's SDK starts its own threads again in each child, with fresh locks (``os.register_at_fork``).
+_RESTARTED_AFTER_FORK = ("OtelBatch", "OtelPeriodicExportingMetricReader")
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
@@ -48,6 +50,7 @@ def main(control_fd: int) -> None:
         control.sendall(frame(FrameType.REFUSED, {"traceback": traceback.format_exc()}))
         return
     threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    threads = [name for name in threads if not name.startswith(_RESTARTED_AFTER_FORK)]
     gc.collect()
     gc.freeze()  # else the first collection in each child would copy every page of the imported modules
     adopt_orphans()
