@@ -26,6 +26,10 @@ from raincheck.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
+LEASE = 15.0
+LONG_BEFORE_THE_LEASE_ENDS = LEASE / 2
+"""Seconds within which a dead or draining process is followed on any machine; the figures of a good day are those that
+``make storms`` reports, and no test fails for a bad one."""
 RETURN_THEIR_RUN = frozenset({"async", "thread", "process", "family"})
 
 
@@ -134,7 +138,7 @@ class Scene:
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
             "CHAOS_EFFECTS": str(self.folder / "effects"),
             "RAINCHECK_STORE": f"sqlite:///{self.database}",
-            "RAINCHECK_LEASE": "15s",
+            "RAINCHECK_LEASE": f"{LEASE}s",
             **({"CHAOS_DEAF": "1"} if self.deaf else {}),
             **self.settings,
         }

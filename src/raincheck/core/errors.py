@@ -193,6 +193,14 @@ class Draining(RequestProblem):
     title = "The server is shutting down"
 
 
+class NotReady(RequestProblem):
+    """The process answers, but cannot serve now: what its readiness probe says."""
+
+    code = "not-ready"
+    status = 503
+    title = "This process is not ready"
+
+
 class StoreUnavailable(RequestProblem):
     """The database cannot be reached or is busy for too long."""
 

@@ -88,7 +88,7 @@ def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) 
         f'"created_at": "{moment}", "started_at": null, "updated_at": "{moment}", "finished_at": null, '
         f'"cancel_requested_at": null, "deadline_at": {_quoted(operation.deadline_at)}, "expires_at": null, '
         f'"scheduled_for": {_quoted(operation.scheduled_for)}, "metadata": {metadata}, "rerun_of": {rerun_of}, '
-        f"{_tail(links.base, links.socket_base, delivered).replace(_HERE, identity)}"
+        f"{_tail(links.base, delivered).replace(_HERE, identity)}"
     ).encode()
 
 
@@ -106,12 +106,13 @@ def _head(kind: str, max_attempts: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _tail(base: str, socket: str, delivered: bool) -> str:  # noqa: FBT001 - lru_cache takes positions quicker
+def _tail(base: str, delivered: bool) -> str:  # noqa: FBT001 - lru_cache takes positions quicker
     here = f"{json.dumps(base)[1:-1]}/{_HERE}"
+    socket = json.dumps(Links(base).socket_base)[1:-1]
     deliveries = f', "deliveries": "{here}/deliveries"' if delivered else ""
     return (
         f'"error": null, "links": {{"self": "{here}", "result": "{here}/result", "events": "{here}/events", '
-        f'"websocket": "{json.dumps(socket)[1:-1]}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"'
+        f'"websocket": "{socket}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"'
         f'{deliveries}}}, "result": null, "result_inline": false}}'
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from raincheck.core.errors import MalformedRequest
 from raincheck.core.quantities import duration
+from raincheck.core.trace_context import received
 from raincheck.fastapi.callback_headers import requested_callback
 from raincheck.fastapi.string_dictionary import string_dictionary
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from raincheck.core.endpoints import Callback, Callbacks
+    from raincheck.core.trace_context import TraceContext
 
 LONGEST_WAIT = 60.0
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -41,6 +43,8 @@ _OURS = frozenset(
         b"content-length",
         b"content-type",
         b"accept",
+        b"traceparent",
+        b"tracestate",
     },
 )
 
@@ -101,6 +105,7 @@ class SubmitOptions:
     content_type: str | None = None
     stream: bool = False
     callback: Callback | None = None
+    trace: TraceContext | None = None
 
 
 def submit_options(
@@ -148,6 +153,8 @@ def _read(found: dict[bytes, list[str]], options: SubmitOptions, *, now: datetim
     options.callback = requested_callback(
         found.get(b"callback-url", ()), found.get(b"callback-events", ()), rules=callbacks
     )
+    if b"traceparent" in found:
+        options.trace = received(found[b"traceparent"], found.get(b"tracestate", []))
 
 
 def _single(found: dict[bytes, list[str]], name: bytes, parse):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

@@ -107,7 +107,7 @@ def operation_routes(
         add(_DELIVERIES, "GET", deliveries.list_operation_deliveries, delivery_documents.DELIVERIES)
         redeliver = f"{_DELIVERIES}/{{delivery_id}}/redeliver"
         add(redeliver, "POST", deliveries.redeliver_operation_delivery, delivery_documents.REDELIVER)
-    router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", _OtherMethods("DELETE, GET")))
+    router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", OtherMethods("DELETE, GET")))
     live = _live(
         gateway, streams, SocketEndpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
     )
@@ -124,7 +124,7 @@ def _live(gateway: Gateway, streams: StreamRoutes, socket: SocketEndpoint) -> Ba
     ):
         route = Route(path, StreamEndpoint(handler), methods=["GET"])
         route.methods = {"GET"}  # Starlette adds HEAD, and a stream without a body would never end
-        routes += [route, Route(path, _OtherMethods("GET"))]
+        routes += [route, Route(path, OtherMethods("GET"))]
     return RoutesUnder(operations, [*routes, WebSocketRoute(f"{operations}/ws", socket)])
 
 
@@ -145,13 +145,14 @@ def _unguarded(gateway: Gateway, streams: StreamRoutes, *, guarded: bool) -> API
     return router
 
 
-class _OtherMethods:
+class OtherMethods:
     """Answers 405 with all methods of a path; by itself each route would only name its own (RFC 9110 §15.5.6)."""
 
     def __init__(self, allowed: str) -> None:
         self._allowed = allowed
 
     async def __call__(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
+        """Refuse."""
         raise HTTPException(405, headers={"Allow": self._allowed})
 
 

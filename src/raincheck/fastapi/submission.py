@@ -133,6 +133,7 @@ class Submitter:
             timeout=options.timeout,
             not_before=options.not_before,
             callback=options.callback,
+            trace=options.trace,
             idempotency_key=key,
             fingerprint=None if key is None else fingerprint(captured.content()),
         )

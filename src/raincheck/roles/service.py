@@ -21,15 +21,18 @@ from raincheck.core.errors import (
 from raincheck.core.moments import EPOCH, milliseconds
 from raincheck.core.operation import Operation, Status, changed
 from raincheck.ports import Accepted, KeyConflict, Replayed, Tombstone
+from raincheck.telemetry.telemetry import UNWATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from raincheck.core.endpoints import Callback
+    from raincheck.core.trace_context import TraceContext
     from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore
     from raincheck.roles.claimer import Claimer
     from raincheck.roles.durations import Durations
     from raincheck.roles.tail import Tail, Watcher
+    from raincheck.telemetry.telemetry import Telemetry
 
 _RECOUNT = 0.1
 _KEPT_AT_LEAST = timedelta(hours=24)
@@ -37,7 +40,10 @@ _KEPT_AT_LEAST = timedelta(hours=24)
 
 @dataclass(slots=True, kw_only=True)
 class Submission:
-    """What a request asks for, validated."""
+    """What a request asks for, validated.
+
+    :param trace: what its headers say; the caller's current span goes before it.
+    """
 
     id: str
     kind: Kind
@@ -48,8 +54,9 @@ class Submission:
     not_before: datetime | None = None
     idempotency_key: str | None = None
     fingerprint: str | None = None
-    rerun_of: str | None = None
+    rerun_of: Operation | None = None
     callback: Callback | None = None
+    trace: TraceContext | None = None
 
 
 class Service:
@@ -72,6 +79,7 @@ class Service:
         clock: Callable[[], datetime],
         new_id: Callable[[int], str],
         max_queued: int,
+        telemetry: Telemetry = UNWATCHED,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -81,6 +89,7 @@ class Service:
         self._clock = clock
         self._new_id = new_id
         self._max_queued = max_queued
+        self._tracing = telemetry.tracing
         self._queued_at_most = 0
         self._counted_at = -1.0
         self._drafts: dict[str, Operation] = {}
@@ -99,9 +108,16 @@ class Service:
         :raises IdempotencyKeyReused: the key came with a different request before.
         :raises OperationDeleted: the key's operation was deleted.
         """
-        if self.draining or self._queued_at_most >= self._max_queued:
-            await self.check_room()
-        operation = self._operation(submission)
+        with self._tracing.submitting(
+            submission.kind.name, given=submission.trace, rerun_of=submission.rerun_of
+        ) as span:
+            if self.draining or self._queued_at_most >= self._max_queued:
+                await self.check_room()
+            accepted = await self._submit(submission, self._operation(submission, span.context))
+            span.submitted(accepted.operation, replayed=isinstance(accepted, Replayed))
+            return accepted
+
+    async def _submit(self, submission: Submission, operation: Operation) -> Accepted | Replayed:
         claimer = self.claimer
         claim = None if claimer is None else claimer.offer(operation)
         try:
@@ -124,7 +140,7 @@ class Service:
             case Tombstone():
                 raise _gone(submitted)
 
-    def _operation(self, submission: Submission) -> Operation:
+    def _operation(self, submission: Submission, trace: TraceContext | None) -> Operation:
         now = self._clock()
         return changed(
             self._drafts.get(submission.kind.name) or self._draft(submission.kind),
@@ -136,10 +152,11 @@ class Service:
             scheduled_for=submission.not_before,
             deadline_at=None if submission.timeout is None else now + submission.timeout,
             metadata=submission.metadata,
-            rerun_of=submission.rerun_of,
+            rerun_of=None if submission.rerun_of is None else submission.rerun_of.id,
             idempotency_key=submission.idempotency_key,
             fingerprint=submission.fingerprint,
             callback=submission.callback,
+            trace=trace,
             input=submission.input,
         )
 
@@ -295,7 +312,7 @@ class Service:
             metadata=former.metadata,
             idempotency_key=idempotency_key,
             fingerprint=None if idempotency_key is None else f"rerun:{former.id}",
-            rerun_of=former.id,
+            rerun_of=former,
             callback=former.callback,
         )
         await self.check_room()

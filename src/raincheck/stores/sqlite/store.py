@@ -48,8 +48,9 @@ class SqliteStore(SqliteDeliveries):
     :param path: the database file; created with mode 0600.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, timed: Callable[[float, int], None] | None = None) -> None:
         super().__init__()
+        self._timed = timed
         self.path = path
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
         self._notices: list[Callable[[], None]] = []
@@ -72,6 +73,7 @@ class SqliteStore(SqliteDeliveries):
             endpoints=lambda: self._endpoints,
             committed=self._publish,
             foreign=self._notice_foreign,
+            timed=self._timed,
         )
         self._writer.start()
 

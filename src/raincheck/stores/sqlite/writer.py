@@ -46,11 +46,13 @@ class Writer:
         endpoints: Callable[[], Sequence[Endpoint]],
         committed: Callable[[Sequence[Change]], None],
         foreign: Callable[[], None],
+        timed: Callable[[float, int], None] | None = None,
     ) -> None:
         self._connection = connection
         self._ledger = Ledger(connection, endpoints)
         self._committed = committed
         self._foreign = foreign
+        self._timed = timed
         self._waiting: deque[Unit] = deque()
         self._in_flight = False
         self._flush_scheduled = False
@@ -142,8 +144,11 @@ class Writer:
             if batch is None:
                 return
             if batch:
+                began = time.perf_counter()
                 self._run(batch)
                 self._deliver(batch)
+                if self._timed is not None:
+                    self._timed(time.perf_counter() - began, len(batch))
             seen = self._data_version()
             if seen != data_version:
                 data_version = seen
