@@ -57,7 +57,7 @@ screenshots: $(DEV)  ## make docs/images/page-*.png from the demo at work, in Ch
 	$(BIN)/python tools/screenshots.py
 
 chaos: $(DEV)  ## kill, pause and starve real processes at length (ARGS="--rounds 50 --seed 1")
-	CHAOS_DEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/chaos
+	CHAOS_DEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/chaos tests/engines
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 storms: $(DEV)  ## 500 kills, 200 pauses and 40 ends at random moments (ARGS="--seed 1"; half an hour)
@@ -72,7 +72,7 @@ fuzz: $(DEV)  ## fuzz the test applications, 1,000 cases an endpoint (ARGS=100 f
 lock:  ## renew requirements/*.txt with uv (ARGS=--upgrade takes new versions)
 	$(LOCK) --group dev --output-file requirements/dev.txt
 	$(LOCK) --group demo --constraints requirements/dev.txt --output-file requirements/demo.txt
-	$(LOCK) --group peers --constraints requirements/dev.txt --output-file requirements/peers.txt
+	$(LOCK) --group peers --constraints requirements/demo.txt --output-file requirements/peers.txt
 
 clean:  ## remove the environment, caches and the demo's data
 	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .raincheck-demo

@@ -8,11 +8,26 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, capacity, long_tab, million, page, ping, runs, shutdown, streams, webhooks
+from benchmarks import (
+    accept,
+    capacity,
+    drivers,
+    engines,
+    long_tab,
+    million,
+    page,
+    ping,
+    postgres,
+    runs,
+    shutdown,
+    streams,
+    webhooks,
+)
 
 ALL = {
     "accept": accept.measure,
     "runs": runs.measure,
+    "postgres": postgres.measure,
     "ping": ping.measure,
     "shutdown": shutdown.measure,
     "streams": streams.measure,
@@ -21,6 +36,8 @@ ALL = {
 # Minutes, gigabytes, or a browser: only where it is named.
 SLOW = {
     "capacity": capacity.measure,
+    "drivers": drivers.measure,
+    "engines": engines.measure,
     "million": million.measure,
     "page": page.measure,
     "long_tab": long_tab.measure,

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from raincheck import OperationContext, Raincheck, Retry
+from raincheck.signals.postgres import PostgresSignals
 from raincheck.stores.sqlite import SqliteStore
 
 MANY_LOSSES = 1000
@@ -55,12 +56,13 @@ def tell(op: OperationContext, order: Order, step: int) -> None:
         op.progress(step + 1, order.steps)
 
 
-async def deaf(_store: SqliteStore, _notice: object) -> None:
-    """Stand in for ``SqliteStore.start``: no notice ever comes."""
+async def deaf(_signals: object, _notice: object) -> None:
+    """Stand in for the start of a store's signals: no notice ever comes."""
 
 
 if os.environ.get("CHAOS_DEAF"):
     SqliteStore.start = deaf  # type: ignore[method-assign,assignment]
+    PostgresSignals.start = deaf  # type: ignore[method-assign]
 
 app = FastAPI()
 rain = Raincheck(app)
