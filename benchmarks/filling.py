@@ -13,7 +13,8 @@ SELECT
     1, 0, 3, 'default', 0, at, at, at, at, at, at + 604800000, 604800000, 0, 0, 1, 1, '{{}}', ARRAY[]::text[],
     '[200, "application/json", [], null, 4, "x"]', 'null'::bytea, '{{"v":1,"type":"application/json","body":"{{}}"}}'
 FROM (
-    SELECT n, (extract(epoch FROM now()) * 1000)::bigint - 86400000 + n / 20 AS at FROM generate_series(1, {number}) AS n
+    SELECT n, (extract(epoch FROM now()) * 1000)::bigint - 86400000 + n / 20 AS at
+    FROM generate_series(1, {number}) AS n
 ) AS numbers
 """
 _EVENTS = """
