@@ -22,14 +22,14 @@ LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --
            --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers chaos fuzz format generated lock clean
+.PHONY: help demo test check bench bench-peers screenshots chaos storms fuzz format generated lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 demo: $(DEMO)  ## run the demo on http://127.0.0.1:$(PORT); Ctrl-C ends it
-	@$(BIN)/python -m examples.demo --port $(PORT) $(ARGS)
+	@$(BIN)/raincheck demo --port $(PORT) $(ARGS)
 
 test: $(DEV)  ## run the tests (ARGS="-k name -x" goes to pytest)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
@@ -53,9 +53,15 @@ format: $(DEV)  ## format and fix what can be fixed
 bench: $(DEV)  ## measure (benchmarks/README.md says what)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+screenshots: $(DEV)  ## make docs/images/page-*.png from the demo at work, in Chromium
+	$(BIN)/python tools/screenshots.py
+
 chaos: $(DEV)  ## kill, pause and starve real processes at length (ARGS="--rounds 50 --seed 1")
 	CHAOS_DEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/chaos
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+storms: $(DEV)  ## 500 kills, 200 pauses and 40 ends at random moments (ARGS="--seed 1"; half an hour)
+	$(BIN)/python -m tests.chaos --promised $(ARGS)
 
 bench-peers: $(PEERS)/.made  ## compare with other ways to do it (ARGS="--only arq --part accept")
 	$(PEERS)/bin/python -m benchmarks.peers $(ARGS)
@@ -69,7 +75,7 @@ lock:  ## renew requirements/*.txt with uv (ARGS=--upgrade takes new versions)
 	$(LOCK) --group peers --constraints requirements/dev.txt --output-file requirements/peers.txt
 
 clean:  ## remove the environment, caches and the demo's data
-	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/demo/.data
+	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .raincheck-demo
 	find . -name __pycache__ -not -path '*/node_modules/*' -prune -exec rm -rf {} +
 
 # The environment. A stamp file tells what is installed, so the second call is instant.

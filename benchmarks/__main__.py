@@ -8,7 +8,20 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, capacity, drivers, million, ping, postgres, runs, shutdown, streams, webhooks
+from benchmarks import (
+    accept,
+    capacity,
+    drivers,
+    long_tab,
+    million,
+    page,
+    ping,
+    postgres,
+    runs,
+    shutdown,
+    streams,
+    webhooks,
+)
 
 ALL = {
     "accept": accept.measure,
@@ -19,11 +32,14 @@ ALL = {
     "streams": streams.measure,
     "webhooks": webhooks.measure,
 }
+# Minutes, gigabytes, a browser, or packages of others: only where it is named.
 SLOW = {
     "capacity": capacity.measure,
     "drivers": drivers.measure,
     "million": million.measure,
-}  # minutes, and gigabytes: only where it is named
+    "page": page.measure,
+    "long_tab": long_tab.measure,
+}
 RESULTS = Path(__file__).with_name("results.json")
 
 

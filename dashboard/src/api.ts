@@ -12,6 +12,8 @@ export interface Session {
   name: string;
   operator: boolean;
   title: string;
+  /** Whether the application sends any. */
+  webhooks: boolean;
   kinds: {
     name: string;
     executor: string;
@@ -87,6 +89,7 @@ export interface Details {
 /** A webhook on its way to one URL. */
 export interface Delivery {
   id: string;
+  operation: string;
   type: string;
   source: string;
   url: string;
@@ -95,14 +98,27 @@ export interface Delivery {
   next_attempt_at: string | null;
   finished_at: string | null;
   /** The newest attempts, oldest first. */
-  attempts: {
-    time: string;
-    status_code: number | null;
-    failure: string | null;
-    latency_ms: number | null;
-    detail: string;
-    excerpt: string;
-  }[];
+  attempts: (Attempt & { time: string })[];
+}
+
+export interface Attempt {
+  status_code: number | null;
+  failure: string | null;
+  latency_ms: number | null;
+  detail: string;
+  excerpt: string;
+}
+
+/** A URL that webhooks go to: one of the application's own, or one of a caller that failed last. */
+export interface Endpoint {
+  url: string;
+  configured: boolean;
+  events: string[];
+  failing_since: string | null;
+  last_failed_at: string | null;
+  disabled_at: string | null;
+  reason: string;
+  newest: Delivery | null;
 }
 
 export interface StoredInput {
@@ -129,6 +145,10 @@ async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
   throw new Refused(typeof said.detail === "string" ? said.detail : `The server answered ${answer.status}.`);
 }
 
+function posted(body: unknown): RequestInit {
+  return { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+}
+
 export const api = {
   session: () => ask<Session>("/session"),
   overview: (minutes: number, signal: AbortSignal) =>
@@ -142,10 +162,17 @@ export const api = {
     ask<Details>(`/operations/${encodeURIComponent(id)}/details`, { signal }),
   deliveries: (id: string, signal: AbortSignal) =>
     ask<{ items: Delivery[] }>(`/operations/${encodeURIComponent(id)}/deliveries`, { signal }),
-  redeliver: (id: string, delivery: string) =>
-    ask<unknown>(`/operations/${encodeURIComponent(id)}/deliveries/${delivery}/redeliver`, {
-      method: "POST",
+  redeliver: ({ id, operation }: Delivery) =>
+    ask<unknown>(`/operations/${operation}/deliveries/${id}/redeliver`, { method: "POST" }),
+  webhooks: (signal: AbortSignal) =>
+    ask<{ items: Endpoint[]; callbacks: string[] | null }>("/webhooks", { signal }),
+  deliveryLog: (pairs: Pairs, signal: AbortSignal) =>
+    ask<{ items: Delivery[]; before: string | null }>(`/webhooks/deliveries?${new URLSearchParams(pairs)}`, {
+      signal,
     }),
+  enable: (url: string) => ask<unknown>("/webhooks/enable", posted({ url })),
+  tryOut: (url: string) => ask<Attempt & { succeeded: boolean }>("/webhooks/test", posted({ url })),
+  submitted: (id: string) => ask<unknown>(`/operations/${id}/submitted`, { method: "POST" }),
   openapi: () => ask<{ root_path: string; document: OpenApi }>("/openapi"),
   count: (action: Action, pairs: Pairs) =>
     ask<{ count: number; capped: boolean; until: string | null }>(
@@ -158,12 +185,7 @@ export const api = {
     ids?: string[];
     until?: string | null;
     after_id?: string | null;
-  }) =>
-    ask<{ done: string[]; refused: Record<string, string>; next: string | null }>("/bulk", {
-      method: "POST",
-      body: JSON.stringify(wish),
-      headers: { "content-type": "application/json" },
-    }),
+  }) => ask<{ done: string[]; refused: Record<string, string>; next: string | null }>("/bulk", posted(wish)),
 };
 
 /** The parts of an application's document that the form of a run reads. */

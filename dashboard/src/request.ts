@@ -1,5 +1,6 @@
 /** A stored request for eyes, and as a command that submits it again. */
 
+import { bytes } from "./clock.svelte";
 import { api, type OpenApi, type OpenApiRoute, type StoredInput } from "./api";
 
 export interface SubmitRoute {
@@ -34,13 +35,21 @@ export function inputText(input: StoredInput): string {
   for (const [name, value] of input.query ?? []) parts.push(`?${name}=${value}`);
   for (const [name, value] of input.headers ?? []) parts.push(`${name}: ${value}`);
   for (const [name, value] of input.form ?? []) {
-    parts.push(`${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+    parts.push(`${name}: ${formValue(value)}`);
   }
   if (input.body !== undefined) parts.push(pretty(input.body));
   if (input.base64 !== undefined) parts.push(`(bytes) ${input.base64}`);
   if (input.blob !== undefined) parts.push(`(a file of its own: ${input.blob})`);
   if (input.cut) parts.push("… cut at 64 KiB");
   return parts.length > 0 ? parts.join("\n") : "It takes no input.";
+}
+
+/** A file is told by its name, size and type; its parts' headers say nothing more. */
+function formValue(value: unknown): string {
+  if (typeof value === "string") return value;
+  const { filename, size } = value as { filename?: unknown; size?: unknown };
+  if (typeof filename !== "string" || typeof size !== "number") return JSON.stringify(value);
+  return `${filename} (${bytes(size)})`;
 }
 
 function pretty(text: string): string {

@@ -12,6 +12,26 @@ export function resolved(document: OpenApi, schema: Schema): Schema {
   return some ? { ...resolved(document, some), ...without(schema) } : schema;
 }
 
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Which control a value gets; what is neither text nor number nor a choice is written as JSON. */
+export function field(
+  given: Schema,
+  shape: Schema,
+): { kind: "boolean" | "number" | "text" | "choice" | "json"; nullable: boolean } {
+  const nullable = given.anyOf?.some(({ type }) => type === "null") ?? false;
+  const several = (given.anyOf?.filter(({ type }) => type !== "null").length ?? 0) > 1;
+  if (several) return { kind: "json", nullable };
+  if (shape.enum) return { kind: "choice", nullable };
+  if (shape.type === "boolean" && !nullable) return { kind: "boolean", nullable };
+  if (shape.type === "integer" || shape.type === "number") return { kind: "number", nullable };
+  return { kind: shape.type === "string" ? "text" : "json", nullable };
+}
+
 function without({ $ref: _ref, allOf: _all, anyOf: _any, ...rest }: Schema): Schema {
   return rest;
 }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from raincheck.context import OperationContext
+    from raincheck.core.trace_context import TraceContext
     from raincheck.ports import Kind
 
 logger = logging.getLogger("raincheck.run")
@@ -50,6 +51,7 @@ class Invocation:
     :param staging: folder where a returned file is left for the store; created when needed.
     :param max_result: largest rendered result in bytes.
     :param app: the FastAPI application, for WorkerDepends that ask for it; None in a child process.
+    :param trace: the span of this run, which a child process goes on from.
     """
 
     kind: Kind
@@ -60,6 +62,7 @@ class Invocation:
     max_result: int
     values: Mapping[str, Any] | None = None
     app: object | None = None
+    trace: TraceContext | None = None
 
     async def perform(self, run_sync: Callable[..., Awaitable[Any]]) -> Outcome:
         """Run the function with all that surrounds it and return how it ended.
@@ -112,15 +115,17 @@ class Invocation:
     def explain(self, error: BaseException) -> Raised:
         """Return what the client and the operator learn of an exception."""
         trace = "".join(traceback.format_exception(error))
+        name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
         intended = self.kind.binding.explain(error)
         if intended is not None:
-            return Raised(error=intended, traceback=trace)
+            return Raised(error=intended, traceback=trace, exception=name)
         match error:
             case ResultMismatch() | ResultTooLarge() | InputMismatch() | OutputOverflow():
                 title = _TITLES[error.code]
-                return Raised(error=Problem(code=error.code, title=title, detail=str(error)), traceback=trace)
+                problem = Problem(code=error.code, title=title, detail=str(error))
+                return Raised(error=problem, traceback=trace, exception=name)
         retryable = isinstance(error, self.kind.retry.on)
-        return Raised(error=UNHANDLED_ERROR, retryable=retryable, traceback=trace)
+        return Raised(error=UNHANDLED_ERROR, retryable=retryable, traceback=trace, exception=name)
 
 
 def _task_was_cancelled() -> bool:

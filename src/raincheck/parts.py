@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Self
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
 from raincheck.core.wire import Links
-from raincheck.entropy import Entropy
 from raincheck.executors.asyncio_ import AsyncioExecutor
 from raincheck.executors.process import ProcessExecutor
 from raincheck.executors.thread import ThreadExecutor
 from raincheck.fastapi.serving import Serving
+from raincheck.ids import Ids
 from raincheck.loaded_objects import loaded_objects_frozen
 from raincheck.logs import operation_records
 from raincheck.roles.cancel_watch import CancelWatch
+from raincheck.roles.census import Census
 from raincheck.roles.claimer import Claimer
 from raincheck.roles.courier import Courier
 from raincheck.roles.delivery_desk import DeliveryDesk
@@ -31,15 +32,18 @@ from raincheck.roles.heartbeat import Heartbeat
 from raincheck.roles.outcomes import OutcomeWriter
 from raincheck.roles.owner_follower import OwnerFollower
 from raincheck.roles.pruner import Pruner
+from raincheck.roles.readiness import Readiness
 from raincheck.roles.reaper import Reaper
 from raincheck.roles.runner import Runner
 from raincheck.roles.service import Service
 from raincheck.roles.tail import Tail
 from raincheck.storage import open_storage
+from raincheck.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from raincheck.core.deliveries import Attempt, Message
     from raincheck.core.endpoints import WebhookPolicy
     from raincheck.core.transitions import Change
     from raincheck.ports import Executor, Kind, Lease
@@ -52,6 +56,7 @@ class Parts:
     """An async context manager around all parts of this process.
 
     :param workers: whether this process runs work and sends webhooks.
+    :param metrics: whether it serves metrics to Prometheus.
     """
 
     def __init__(
@@ -62,12 +67,15 @@ class Parts:
         app: object | None,
         workers: bool,
         policy: WebhookPolicy,
+        metrics: bool = False,
     ) -> None:
         self._settings = settings
         self._kinds = kinds
         self._app = app
         self._workers = workers
         self._policy = policy
+        self._watching = Watching(prometheus=metrics)
+        self._telemetry = self._watching.telemetry
         self._stack = contextlib.AsyncExitStack()
         self._drained = False
 
@@ -75,6 +83,7 @@ class Parts:
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(operation_records())
             await self._open_store(stack)
+            await self._start_census(stack)
             await self._start_serving(stack)
             if self._workers:
                 await self._start_working(stack)
@@ -91,7 +100,9 @@ class Parts:
     # --- parts --------------------------------------------------------------------------------------------------
 
     async def _open_store(self, stack: contextlib.AsyncExitStack) -> None:
-        storage = await open_storage(self._settings.location, stack)
+        instruments = self._telemetry.instruments
+        timed = instruments.commit if instruments else None
+        storage = await open_storage(self._settings.location, stack, timed=timed)
         self._store = storage.store
         self._overview = storage.overview
         await self._tell_endpoints()
@@ -108,6 +119,13 @@ class Parts:
             # They count in this process all the same; only commands of the command line do not know of a change.
             logger.warning("the endpoints of webhooks could not be kept in the store: %s", error)
 
+    async def _start_census(self, stack: contextlib.AsyncExitStack) -> None:
+        census = self._watching.census = Census(
+            overview=self._overview, clock=self._clock, kinds=tuple(self._kinds), periodic=self._watching.periodic
+        )
+        await census.start()
+        stack.push_async_callback(census.stop)
+
     async def _start_serving(self, stack: contextlib.AsyncExitStack) -> None:
         self._tail = Tail(store=self._store, overview=self._overview)
         self._durations = Durations()
@@ -116,6 +134,7 @@ class Parts:
         self._claimer: Claimer | None = None
         self._cancels: CancelWatch | None = None
         self._courier: Courier | None = None
+        self._heartbeat: Heartbeat | None = None
         self._service = Service(
             store=self._store,
             blobs=self._blobs,
@@ -123,8 +142,9 @@ class Parts:
             durations=self._durations,
             kinds=self._kinds,
             clock=self._clock,
-            entropy=Entropy().take,
+            new_id=Ids().at,
             max_queued=self._settings.max_queued,
+            telemetry=self._telemetry,
         )
         self.serving = Serving(
             service=self._service,
@@ -138,11 +158,24 @@ class Parts:
             follow_owner=lambda owner, cut: OwnerFollower(tail=self._tail, owner=owner, now=self._clock(), cut=cut),
             callbacks=self._policy.callbacks,
             deliveries=DeliveryDesk(
-                store=self._store, service=self._service, clock=self._clock, woken=self._delivery_wanted
+                store=self._store,
+                service=self._service,
+                clock=self._clock,
+                woken=self._delivery_wanted,
+                policy=self._policy,
+                send=_sent_once,
+                named=lambda: f"msg_test_{secrets.token_hex(12)}",
             ),
             overview=self._overview,
             liveness=self._liveness,
             lease=self._settings.lease,
+            readiness=Readiness(
+                probe=lambda: self._store.queue_depth(limit=1),
+                draining=lambda: self._service.draining,
+                silence=lambda: None if self._heartbeat is None else self._heartbeat.silence,
+                lease=self._settings.lease.total_seconds(),
+            ),
+            exposition=self._watching.exposition if self._watching.exposes else None,
         )
         await self._tail.start()
         stack.push_async_callback(self._tail.stop)
@@ -166,6 +199,7 @@ class Parts:
             max_result=self._settings.max_result,
             app=self._app,
             ended=self._slot_freed,
+            telemetry=self._telemetry,
         )
         lease = self._settings.lease
         self._claimer = Claimer(
@@ -187,12 +221,12 @@ class Parts:
         )
         if self._policy:
             await self._start_courier(stack)
-        heartbeat = Heartbeat(
+        self._heartbeat = Heartbeat(
             store=self._store, lease=lease, clock=self._clock, held=self._held, renewed=self._runner.renewed
         )
         reaper = Reaper(store=self._store, liveness=self._liveness, lease=lease, clock=self._clock)
         pruner = Pruner(store=self._store, blobs=self._blobs, clock=self._clock)
-        for role in (heartbeat, reaper, pruner, self._cancels, self._claimer):
+        for role in (self._heartbeat, reaper, pruner, self._cancels, self._claimer):
             await role.start()
             stack.push_async_callback(role.stop)
 
@@ -209,6 +243,7 @@ class Parts:
             liveness=self._liveness,
             clock=self._clock,
             chance=random.random,
+            telemetry=self._telemetry,
         )
         await self._courier.start()
         stack.push_async_callback(self._courier.stop)
@@ -223,11 +258,15 @@ class Parts:
             kinds = [kind for kind in self._kinds.values() if kind.executor == executor.name]
             await executor.start(kinds)
             stack.push_async_callback(executor.stop)
+            if kinds:
+                self._telemetry.instruments.slots(executor.name, executor.slots)
+                stack.callback(self._telemetry.instruments.slots, executor.name, -executor.slots)
         return {executor.name: executor for executor in made}
 
     # --- what parts tell each other -----------------------------------------------------------------------------
 
     def _committed(self, changes: Sequence[Change]) -> None:
+        self._telemetry.instruments.committed(changes)
         self._tail.committed(changes)
         self._durations.committed(changes)
         if self._runner is not None:
@@ -283,3 +322,15 @@ class Parts:
         await asyncio.gather(*draining)
         if drained:
             self._liveness.leave()
+
+
+async def _sent_once(message: Message) -> Attempt:
+    """Send without the courier, which only processes with workers have."""
+    from raincheck.webhooks.deliver import HttpDeliverer  # noqa: PLC0415 - its packages are an extra
+
+    deliverer = HttpDeliverer()
+    await deliverer.start()
+    try:
+        return await deliverer.send(message)
+    finally:
+        await deliverer.stop()

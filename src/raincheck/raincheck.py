@@ -6,22 +6,27 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from fastapi import FastAPI
+
 from raincheck import settings as settings_module
 from raincheck.core.errors import ConfigurationError, DefinitionError
 from raincheck.dashboard.routes import dashboard_routes
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.delivery_documents import add_webhooks
+from raincheck.fastapi.health import health_routes
+from raincheck.fastapi.metrics import metrics_routes
 from raincheck.fastapi.registration import Registry
 from raincheck.fastapi.resources import operation_routes
 from raincheck.fastapi.router import OperationRouter, operation_decorator
 from raincheck.fastapi.serving import Gateway
 from raincheck.parts import Parts
+from raincheck.watching import check_prometheus
 from raincheck.webhooks.policy import checked_policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from raincheck.core.endpoints import Callbacks, Webhook, WebhookPolicy
     from raincheck.fastapi.router import OperationOptions
@@ -49,6 +54,7 @@ class Raincheck:
     :param public_url: the URL under which clients reach the application; needed with webhooks, for their links.
     :param dashboard: a FastAPI dependency that guards the operator's page at ``{prefix}/dashboard``; None: no page. It
         raises to refuse, returns ``raincheck.dashboard.Operator(name)`` to let act, and anything else to let look.
+    :param metrics: a FastAPI dependency that guards ``{prefix}/metrics`` for Prometheus; None: no such route.
     :param prefix: path before ``/operations``.
     :raises ConfigurationError: a setting cannot be used.
     """
@@ -65,6 +71,7 @@ class Raincheck:
         webhooks: Sequence[Webhook] = (),
         public_url: str | None = None,
         dashboard: Callable[..., Any] | None = None,
+        metrics: Callable[..., Any] | None = None,
         prefix: str | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -78,6 +85,9 @@ class Raincheck:
             raise ConfigurationError(msg)
         self._owner = owner
         self._dashboard = dashboard
+        self._metrics = metrics
+        if metrics is not None:
+            check_prometheus()
         self._dependencies = tuple(dependencies)
         self._policy = checked_policy(
             callbacks=callbacks, webhooks=webhooks, public_url=self.settings.public_url.rstrip("/")
@@ -114,12 +124,16 @@ class Raincheck:
             webhooks=bool(self._policy),
         )
         add_webhooks(app.webhooks, {event for webhook in self._policy.webhooks for event in webhook.events})
-        app.router.routes.extend(routes.live)
+        app.router.routes.append(routes.live)
+        if self.settings.health:
+            app.router.routes.append(health_routes(self._gateway))
         for router in routes.routers:
             app.include_router(router)
         if self._dashboard is not None:
             page = dashboard_routes(self._gateway, guard=self._dashboard, kinds=self._registry.kinds)
             app.include_router(page)
+        if self._metrics is not None:
+            app.include_router(metrics_routes(self._gateway, guard=self._metrics))
         outer = app.router.lifespan_context
 
         @contextlib.asynccontextmanager
@@ -145,6 +159,7 @@ class Raincheck:
                 app=app or self._app,
                 workers=work,
                 policy=self._policy,
+                metrics=self._metrics is not None,
             )
             async with parts:
                 self._gateway.serving = parts.serving
@@ -168,6 +183,14 @@ class Raincheck:
         lifespan = self.running() if self._app is None else self._app.router.lifespan_context(self._app)
         async with lifespan:
             yield
+
+    def watching_application(self) -> ASGIApp:
+        """Return an application with the probes and the metrics alone, for a process that serves nothing else."""
+        app = FastAPI(openapi_url=None)
+        app.router.routes.append(health_routes(self._gateway))
+        if self._metrics is not None:
+            app.include_router(metrics_routes(self._gateway, guard=self._metrics))
+        return app
 
     # --- what operators ask -------------------------------------------------------------------------------------
 

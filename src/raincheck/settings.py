@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         description="the URL under which clients reach the application, such as `https://api.example.com`; webhooks "
         "need it for their links",
     )
+    health: bool = Field(
+        default=True, description="answer the probes `/health/live` and `/health/ready`, below the prefix"
+    )
     queues: str = Field("", description="queues that this process works on, separated by commas; empty: all")
     async_slots: int = Field(100, ge=1, description="async operations that run at once in a process")
     thread_slots: int = Field(

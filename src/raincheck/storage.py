@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from raincheck.locations import Location
     from raincheck.ports import BlobStore, Liveness, OverviewStore, Signals
 
+    Timed = Callable[[float, int], None] | None
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:
@@ -44,13 +46,19 @@ class Storage:
     clock: Callable[[], datetime]
 
 
-async def open_storage(location: Location, stack: contextlib.AsyncExitStack) -> Storage:
+async def open_storage(
+    location: Location,
+    stack: contextlib.AsyncExitStack,
+    *,
+    timed: Callable[[float, int], None] | None = None,
+) -> Storage:
     """Open the store; the stack closes it.
 
+    :param timed: told of each transaction how many seconds it took and how many writes shared it, from any thread.
     :raises StoreError: it cannot be used; the message says why and what to do.
     :raises ConfigurationError: its driver is not installed.
     """
-    storage = _chosen(location, stack)
+    storage = _chosen(location, stack, timed)
     await storage.store.open()
     stack.push_async_callback(storage.store.close)
     await storage.overview.open()
@@ -58,14 +66,14 @@ async def open_storage(location: Location, stack: contextlib.AsyncExitStack) -> 
     return storage
 
 
-def _chosen(location: Location, stack: contextlib.AsyncExitStack) -> Storage:
+def _chosen(location: Location, stack: contextlib.AsyncExitStack, timed: Timed) -> Storage:
     match location:
         case Memory():
             return _memory(stack)
         case SqliteFile(path):
-            return _sqlite(path)
+            return _sqlite(path, timed)
         case PostgresDatabase():
-            return _postgres(location, stack)
+            return _postgres(location, stack, timed)
 
 
 def _memory(stack: contextlib.AsyncExitStack) -> Storage:
@@ -75,14 +83,14 @@ def _memory(stack: contextlib.AsyncExitStack) -> Storage:
     return Storage(store, MemoryOverview(store), LocalBlobs(folder / "blobs"), liveness, None, _now)
 
 
-def _sqlite(path: Path) -> Storage:
-    store = SqliteStore(path)
+def _sqlite(path: Path, timed: Timed) -> Storage:
+    store = SqliteStore(path, timed=timed)
     folder = side_folder(path)
     liveness = FileLiveness(folder / "workers")
     return Storage(store, SqliteOverview(path), LocalBlobs(folder / "blobs"), liveness, store, _now)
 
 
-def _postgres(database: PostgresDatabase, stack: contextlib.AsyncExitStack) -> Storage:
+def _postgres(database: PostgresDatabase, stack: contextlib.AsyncExitStack, timed: Timed) -> Storage:
     from raincheck.signals.postgres import PostgresSignals  # noqa: PLC0415 - only stores in PostgreSQL need these
     from raincheck.stores.postgres import PostgresStore  # noqa: PLC0415
     from raincheck.stores.postgres.blobs import PostgresBlobs  # noqa: PLC0415
@@ -90,7 +98,7 @@ def _postgres(database: PostgresDatabase, stack: contextlib.AsyncExitStack) -> S
     from raincheck.stores.postgres.overview import PostgresOverview  # noqa: PLC0415
 
     driver()
-    store = PostgresStore(database)
+    store = PostgresStore(database, timed=timed)
     signals = PostgresSignals(
         connect=lambda: connect(database, direct=True),
         pauses=pauses,

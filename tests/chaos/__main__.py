@@ -1,90 +1,100 @@
-"""Longer storms by hand: ``make chaos ARGS="--rounds 20 --seed 1"``, or ``python -m tests.chaos`` without the tests."""
+"""Longer storms by hand: ``python -m tests.chaos --rounds 20 --seed 1``, or all that is promised: ``make storms``."""
 
 from __future__ import annotations
 
 import argparse
 import signal
-import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
+from tests.chaos.crowded_ends import crowded_ends
 from tests.chaos.driver import Scene
-from tests.chaos.storm import BLOWS, storm
-from tests.postgres.outages import Report, outages
+from tests.chaos.storm import BLOWS, Report, storm, summary
+from tests.postgres import outages
 from tests.postgres.server import PostgresServer
+
+KILLS = ("kill", "kill-child", "kill-fork-server")
+PROMISED = ((KILLS, 500, 40), (("pause",), 200, 20), (("term", "int"), 20, 20))  # kinds, how many, in each round
+CROWDED_ENDS = 20
 
 
 def main() -> None:
-    """Run storms, one after the other, and print what happened."""
+    """Run what the command line asks for; a broken promise ends it with the seed that repeats it."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
+    parser.add_argument("--rounds", type=int, default=5, help="each with new programs on a new file")
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000, help="of the first round; odd: deaf")
     parser.add_argument("--blows", type=int, default=8, help="in each round")
-    parser.add_argument("--only", choices=sorted(set(BLOWS)), help="one kind of blow instead of all")
-    parser.add_argument(
-        "--stops", type=int, default=0, help="instead: stop a PostgreSQL server so often, as a crash does"
-    )
+    parser.add_argument("--total", type=int, help="rounds until so many blows were struck, instead of --rounds")
+    parser.add_argument("--only", help=f"some kinds of blows instead of all, separated by commas: {', '.join(BLOWS)}")
+    parser.add_argument("--stops", type=int, help="only this: stop a PostgreSQL server so often, as a crash does")
     parser.add_argument("--operations", type=int, default=1000, help="with --stops: how many are accepted at least")
     parser.add_argument("--apart", type=float, default=8.0, help="with --stops: seconds between two, at most")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after so many seconds")
+    parser.add_argument("--crowded", type=int, help="only this: TERM so many times to a server with 140 readers")
+    parser.add_argument("--promised", action="store_true", help="500 kills, 200 pauses, 20 ends, 20 crowded ends")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are ended too
     if chosen.stops:
-        print(_outages(chosen))  # noqa: T201 - what it is run for
-    else:
-        _storms(chosen)
+        stop_database(chosen.stops, seed=chosen.seed, operations=chosen.operations, apart=chosen.apart)
+        return
+    if chosen.promised:
+        for kinds, total, blows in PROMISED:
+            campaign(kinds, seed=chosen.seed, blows=blows, total=total)
+    if chosen.promised or chosen.crowded:
+        crowded(chosen.crowded or CROWDED_ENDS)
+        return
+    kinds = BLOWS if chosen.only is None else tuple(chosen.only.split(","))
+    if unknown := set(kinds) - set(BLOWS):
+        parser.error(f"unknown blows: {', '.join(sorted(unknown))}")
+    total = chosen.total or chosen.rounds * chosen.blows
+    campaign(kinds, seed=chosen.seed, blows=chosen.blows, total=total, until=time.monotonic() + chosen.seconds)
 
 
-def _outages(chosen: argparse.Namespace) -> Report:
+def stop_database(stops: int, *, seed: int, operations: int, apart: float) -> None:
+    """Stop the database of a fleet again and again, also while it recovers."""
     database = PostgresServer(durable=True)
     with tempfile.TemporaryDirectory(prefix="raincheck-chaos-") as folder:
         scene = Scene(Path(folder), database_url=f"{database.url()}?schema=outages")
         try:
-            return outages(
-                scene,
-                database,
-                seed=chosen.seed,
-                operations=chosen.operations,
-                stops=chosen.stops,
-                apart=(min(1.0, chosen.apart), chosen.apart),
-            )
+            times = (min(1.0, apart), apart)
+            say(str(outages.outages(scene, database, seed=seed, operations=operations, stops=stops, apart=times)))
         finally:
             scene.close()
             database.close()
 
 
-def _storms(chosen: argparse.Namespace) -> None:
-    began = time.monotonic()
-    blows: Counter[str] = Counter()
-    accepted, dark, reruns = 0, 0, 0
-    takeovers: list[float] = []
-    for number in range(chosen.rounds):
-        if time.monotonic() - began > chosen.seconds:
-            break
-        seed = chosen.seed + number
+def campaign(kinds: tuple[str, ...], *, seed: int, blows: int, total: int, until: float = float("inf")) -> None:
+    """Let storms follow each other, one seed after the other, until so many blows were struck or the time is up."""
+    report = Report()
+    while report.blows.total() < total and time.monotonic() < until:
         with tempfile.TemporaryDirectory(prefix="raincheck-chaos-") as folder:
-            scene = Scene(Path(folder), deaf=number % 2 == 1)
+            scene = Scene(Path(folder), deaf=seed % 2 == 1)
             try:
-                kinds = BLOWS if chosen.only is None else (chosen.only,)
-                report = storm(scene, seed=seed, blows=chosen.blows, kinds=kinds)
+                report.add(storm(scene, seed=seed, blows=min(blows, total - report.blows.total()), kinds=kinds))
+            except BaseException:
+                say(f"a promise was broken; repeat it with --rounds 1 --blows {blows} --seed {seed}")
+                raise
             finally:
                 scene.close()
-        blows.update(report.blows)
-        accepted += report.accepted
-        dark += report.in_the_dark
-        reruns += report.reruns
-        takeovers += report.takeovers
-        took = f"{statistics.median(takeovers):.2f} s, at most {max(takeovers):.2f} s" if takeovers else "not measured"
-        struck = ", ".join(f"{count} {blow}" for blow, count in sorted(blows.items()))
-        print(  # noqa: T201 - a manual run shows its progress
-            f"round {number + 1}/{chosen.rounds} seed {seed}{' deaf' if scene.deaf else ''}: {struck}; "
-            f"{accepted} accepted = finished, {dark} unanswered and settled by key, {reruns} ran again; "
-            f"takeover after a kill: median {took}",
-            flush=True,
-        )
+        say(f"seed {seed}{' (deaf)' if scene.deaf else ''}, so far: {report}")
+        seed += 1
+
+
+def crowded(count: int) -> None:
+    """End crowded servers and tell how long it took."""
+    with tempfile.TemporaryDirectory(prefix="raincheck-chaos-") as folder:
+        scene = Scene(Path(folder))
+        try:
+            say(f"crowded ends: {summary(crowded_ends(scene, count))}")
+        finally:
+            scene.close()
+
+
+def say(line: str) -> None:
+    """Print progress, for whoever runs this by hand."""
+    print(line, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ async def in_the_loop(order: Order, op: OperationContext) -> int:
         await asyncio.sleep(order.pause)
         tell(op, order, step)
     effect(op, "end")
-    return order.steps
+    return op.run
 
 
 @rain.post("/thread", kind="thread", retry=Retry(attempts=3), max_losses=MANY_LOSSES)
@@ -94,7 +94,7 @@ def in_a_thread(order: Order, op: OperationContext) -> int:
         op.raise_if_cancelled()
         tell(op, order, step)
     effect(op, "end")
-    return order.steps
+    return op.run
 
 
 @rain.post("/process", kind="process", executor="process", retry=Retry(attempts=3), max_losses=MANY_LOSSES)
@@ -105,7 +105,7 @@ def in_a_process(order: Order, op: OperationContext) -> int:
         time.sleep(order.pause)
         tell(op, order, step)
     effect(op, "end")
-    return order.steps
+    return op.run
 
 
 @rain.post("/family", kind="family", executor="process", max_losses=MANY_LOSSES)
@@ -116,7 +116,7 @@ def with_a_grandchild(order: Order, op: OperationContext) -> int:
     effect(op, "helper", pid=helper.pid)
     helper.wait()
     effect(op, "end")
-    return order.steps
+    return op.run
 
 
 @rain.post("/poison", kind="poison", executor="process")

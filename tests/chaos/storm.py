@@ -1,150 +1,192 @@
-"""Seeded storms: clients submit all the time while processes are killed, ended and paused at random moments."""
+"""Seeded storms: clients submit all the time while processes are killed, ended and paused at random moments.
+
+Two servers and a worker program share a file. A blow hits one of them, or a child of theirs, or a fork server:
+
+``kill``              KILL of a server or of the worker program
+``kill-child``        KILL of the process of one running operation
+``kill-fork-server``  KILL of the process that forks them
+``term``, ``int``     an end in order
+``pause``             STOP past the lease, then CONT: of the program alone, or of all its processes
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import signal
+import statistics
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-import httpx2
+import psutil
 
-from tests.chaos.driver import Effect, Scene, Server
+from tests.chaos.clients import Client
+from tests.chaos.driver import Effect, Scene, Server, alive, until
+from tests.chaos.readers import judge_replay
 
-KINDS = ("async", "thread", "process")
 LEASE = 1.0
-BLOWS = ("kill", "kill", "kill", "term", "int", "pause")
+BLOWS = ("kill", "kill-child", "kill-fork-server", "term", "int", "pause")
+_WEIGHTS = {"kill": 4, "kill-child": 3}
+_WORKER = 2  # its place among the programs
 
 
 @dataclass(eq=False)
-class Client:
-    """One client's submits: what it was told, and what it was left in the dark about."""
-
-    number: int
-    random: random.Random
-    accepted: dict[str, str] = field(default_factory=dict)
-    dark: dict[str, tuple[str, dict[str, object]]] = field(default_factory=dict)
-    refused: int = 0
-
-    def submit(self, base: str, count: int) -> str | None:
-        """Submit once; return the id if the answer arrived."""
-        key = f"client-{self.number}-{count}"
-        kind = self.random.choice(KINDS)
-        pause = self.random.choice([0.02, 0.02, 0.3])
-        order: dict[str, object] = {"steps": self.random.randint(1, 3), "pause": pause, "payload": key}
-        order["progress"] = self.random.random() < 0.5
-        try:
-            answer = httpx2.post(
-                f"{base}/{kind}", json=order, headers={"Idempotency-Key": key}, timeout=8, trust_env=False
-            )
-        except httpx2.HTTPError:
-            self.dark[key] = (kind, order)
-            return None
-        if answer.status_code == 202:
-            self.accepted[key] = answer.json()["id"]
-            return self.accepted[key]
-        if answer.status_code == 503 and "is not known" in answer.text:
-            self.dark[key] = (kind, order)
-            return None
-        assert answer.status_code in {429, 503, 507}, f"{answer.status_code} {answer.text}"
-        self.refused += 1
-        return None
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
-    """What a storm did and found."""
+    """What storms did and found."""
 
-    blows: dict[str, int]
-    accepted: int
-    in_the_dark: int
-    reruns: int
-    takeovers: tuple[float, ...]
+    blows: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+    in_the_dark: int = 0
+    reruns: int = 0
+    stale: int = 0
+    replayed: int = 0
+    takeovers: list[float] = field(default_factory=list)
+    exits: list[float] = field(default_factory=list)
+
+    def add(self, other: Report) -> None:
+        """Take in what another storm did."""
+        self.blows.update(other.blows)
+        self.takeovers += other.takeovers
+        self.exits += other.exits
+        for name in ("accepted", "in_the_dark", "reruns", "stale", "replayed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def __str__(self) -> str:
+        """Return all in one line."""
+        struck = ", ".join(f"{count} {blow}" for blow, count in sorted(self.blows.items()))
+        return (
+            f"{struck}; {self.accepted} accepted = finished, {self.in_the_dark} unanswered and settled by key, "
+            f"{self.reruns} ran again, {self.stale} stale runs went on and wrote nothing, {self.replayed} events seen "
+            f"before = replayed after; takeover {summary(self.takeovers)}; exit {summary(self.exits)}"
+        )
+
+
+def summary(seconds: list[float]) -> str:
+    """Return median and worst."""
+    if not seconds:
+        return "not measured"
+    return f"median {statistics.median(seconds):.2f} s, worst {max(seconds):.2f} s of {len(seconds)}"
 
 
 def storm(scene: Scene, *, seed: int, blows: int, clients: int = 3, kinds: tuple[str, ...] = BLOWS) -> Report:
-    """Strike one of two servers again and again under submits; then check every promise.
-
-    ``kill`` is SIGKILL, ``term`` and ``int`` end in order, ``pause`` is SIGSTOP past the lease, then SIGCONT.
-    """
-    scene.settings |= {"RAINCHECK_LEASE": f"{LEASE}s", "RAINCHECK_DRAIN": "0.3s"}
+    """Strike again and again under submits; then check every promise."""
+    scene.settings |= {"RAINCHECK_LEASE": f"{LEASE}s", "RAINCHECK_DRAIN": "0.3s", "RAINCHECK_PROCESS_SLOTS": "3"}
     chance = random.Random(seed)
-    servers: list[Server] = [scene.start().ready() for _ in range(2)]
+    weather = Weather(scene, chance)
     ending = threading.Event()
     crowd = [Client(number, random.Random(seed * 100 + number)) for number in range(clients)]
-
-    def work(client: Client) -> None:
-        count = 0
-        while not ending.wait(client.random.uniform(0.01, 0.08)):
-            target = servers[client.random.randrange(2)]
-            client.submit(str(target.client.base_url).rstrip("/"), count)
-            count += 1
-
-    threads = [threading.Thread(target=work, args=(client,), daemon=True) for client in crowd]
+    threads = [threading.Thread(target=each.work, args=(weather.servers, ending), daemon=True) for each in crowd]
     for thread in threads:
         thread.start()
-    killed: list[tuple[int, float]] = []
-    struck: Counter[str] = Counter()
     for _ in range(blows):
-        time.sleep(chance.uniform(0.1, 0.9))
-        index = chance.randrange(2)
-        blow = chance.choice(kinds)
-        struck[blow] += 1
-        at = strike(servers[index], blow, LEASE * chance.uniform(1.5, 3.0))
-        if blow == "kill":
-            killed.append((servers[index].pid, at))
-        if blow != "pause":
-            servers[index] = scene.start().ready()
+        time.sleep(chance.uniform(0.05, 0.6))
+        weather.strike(chance.choices(kinds, [_WEIGHTS.get(kind, 1) for kind in kinds])[0])
     ending.set()
     for thread in threads:
         thread.join(20)
         assert not thread.is_alive(), "a client hangs"
+    judge(weather, crowd)
+    return weather.report
 
+
+def judge(weather: Weather, crowd: list[Client]) -> None:
+    """Wait until everything is settled, and check every promise."""
+    scene, report, server = weather.scene, weather.report, weather.programs[0]
     for client in crowd:
-        settle(client, servers[0])
+        client.settle(server)
     ids = [operation_id for client in crowd for operation_id in client.accepted.values()]
     assert len(ids) == len(set(ids))
-    scene.finished(ids, by=servers[0], patience=60)
-    found = scene.judge(ids)
+    scene.finished(ids, by=server, patience=60)
+    found = scene.judge(ids, paused=report.blows["pause"] > 0)
     assert {operation.attempt for operation, _ in found.values()} <= {1}
     assert scene.everything() == set(ids), "an operation exists that no client asked for"
-    return Report(
-        blows=dict(struck),
-        accepted=len(ids),
-        in_the_dark=sum(len(client.dark) for client in crowd),
-        reruns=sum(operation.run > 1 for operation, _ in found.values()),
-        takeovers=tuple(takeovers(scene, killed)),
-    )
+    report.replayed = judge_replay([reader for client in crowd for reader in client.readers], server)
+    report.accepted = len(ids)
+    report.in_the_dark = sum(len(client.dark) for client in crowd)
+    report.reruns = sum(operation.run > 1 for operation, _ in found.values())
+    report.stale = stale_runs(scene)
+    report.takeovers = takeovers(scene, weather.killed)
 
 
-def settle(client: Client, server: Server) -> None:
-    """Repeat what got no answer, twice: there is one operation for each key."""
-    for key, (kind, order) in client.dark.items():
-        ids = set()
-        for _ in range(2):
-            answer = server.client.post(f"/{kind}", json=order, headers={"Idempotency-Key": key})
-            assert answer.status_code == 202, answer.text
-            ids.add(answer.json()["id"])
-        assert len(ids) == 1
-        client.accepted[key] = ids.pop()
+class Weather:
+    """The programs of a storm, and how they are struck."""
+
+    def __init__(self, scene: Scene, chance: random.Random) -> None:
+        self.scene = scene
+        self.report = Report()
+        self.killed: list[tuple[int, float]] = []  # which process, and when on the monotonic clock
+        self._chance = chance
+        self.programs = [scene.start(), scene.start(), scene.start_worker()]
+        for server in self.servers():
+            server.ready()
+
+    def servers(self) -> list[Server]:
+        """Return what clients may talk to."""
+        return self.programs[:_WORKER]
+
+    def strike(self, blow: str) -> None:
+        """Strike once, and start again what has ended."""
+        index = self._chance.randrange(len(self.programs))
+        program = self.programs[index]
+        if blow in {"kill-child", "kill-fork-server"}:
+            victim = self._child(fork_server=blow == "kill-fork-server")
+            if victim is None or not self._kill(victim):
+                return
+        elif blow == "pause":
+            self._pause(program, LEASE * self._chance.uniform(1.5, 3.0), everything=self._chance.random() < 0.5)
+        elif blow == "kill":
+            self._kill(psutil.Process(program.pid))
+            program.process.wait(10)
+        else:
+            at = time.monotonic()
+            program.process.send_signal(signal.SIGTERM if blow == "term" else signal.SIGINT)
+            program.process.wait(10)
+            self.report.exits.append(time.monotonic() - at)
+        self.report.blows[blow] += 1
+        if program.process.poll() is not None:
+            again = self.scene.start_worker() if index == _WORKER else self.scene.start()
+            self.programs[index] = again if index == _WORKER else again.ready()
+
+    def _kill(self, victim: psutil.Process) -> bool:
+        """KILL one process, and those below it end with it; False if it had ended by itself."""
+        try:
+            family = [victim, *victim.children(recursive=True)]
+            at = time.monotonic()
+            victim.kill()
+        except psutil.NoSuchProcess:
+            return False
+        self.killed += [(process.pid, at) for process in family]
+        return True
+
+    def _child(self, *, fork_server: bool) -> psutil.Process | None:
+        """Return a process that runs an operation, or the one that forked it; None when nothing runs in one."""
+        running = {program.pid for program in self.programs}
+        children = sorted({effect.pid for effect in self.scene.effects()[-200:] if alive(effect.pid)} - running)
+        if not children:
+            return None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child = psutil.Process(self._chance.choice(children))
+            return child.parent() if fork_server else child
+        return None
+
+    def _pause(self, program: Server, seconds: float, *, everything: bool) -> None:
+        paused = [psutil.Process(program.pid)]
+        if everything:
+            paused += paused[0].children(recursive=True)
+        for process in paused:
+            _signalled(process, signal.SIGSTOP)
+        until(lambda: paused[0].status() == psutil.STATUS_STOPPED, what="the stop")
+        time.sleep(seconds)
+        for process in paused:
+            _signalled(process, signal.SIGCONT)
 
 
-def strike(server: Server, blow: str, pause: float) -> float:
-    """Strike once; return when, on the monotonic clock. Only a paused server lives on."""
-    at = time.monotonic()
-    match blow:
-        case "kill":
-            return server.kill()
-        case "pause":
-            server.pause()
-            time.sleep(pause)
-            server.resume()
-        case _:
-            server.process.send_signal(signal.SIGTERM if blow == "term" else signal.SIGINT)
-            server.process.wait(10)
-    return at
+def _signalled(process: psutil.Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # a child may have ended meanwhile
+        os.kill(process.pid, number)
 
 
 def takeovers(scene: Scene, killed: list[tuple[int, float]]) -> list[float]:
@@ -160,3 +202,14 @@ def takeovers(scene: Scene, killed: list[tuple[int, float]]) -> list[float]:
             if effect.pid == pid and effect.phase != "end" and (operation_id, run + 1) in first:
                 took.append(first[operation_id, run + 1] - at)
     return took
+
+
+def stale_runs(scene: Scene) -> int:
+    """Return how many runs still did something after the next run of their operation had begun."""
+    newest: dict[str, int] = {}
+    stale = set()
+    for effect in scene.effects():
+        newest[effect.id] = max(newest.get(effect.id, 0), effect.run)
+        if effect.run < newest[effect.id]:
+            stale.add((effect.id, effect.run))
+    return len(stale)

@@ -10,11 +10,10 @@ import psutil
 import pytest
 
 from raincheck.core.operation import Status
-from tests.chaos.driver import Scene, alive, until
+from tests.chaos.driver import LONG_BEFORE_THE_LEASE_ENDS, Scene, alive, until
 
 pytestmark = pytest.mark.chaos
 KINDS = ("async", "thread", "process")
-SOON = 5.0  # seconds, where the lease is 15: a dead process is known by its lock
 
 
 def test_a_killed_server_resumes_everything_it_had_accepted(scene: Scene) -> None:
@@ -33,7 +32,7 @@ def test_a_killed_server_resumes_everything_it_had_accepted(scene: Scene) -> Non
     again = scene.start().ready()
     ready_at = time.monotonic()
     accepted = [*running, family, *queued]
-    assert max(scene.begun(each, run=2).at for each in (*running, family)) - ready_at < SOON
+    assert max(scene.begun(each, run=2).at for each in (*running, family)) - ready_at < LONG_BEFORE_THE_LEASE_ENDS
     scene.finished(accepted, by=again)
     for operation_id, (operation, _) in scene.judge(accepted).items():
         assert operation.attempt == 1, operation_id
@@ -41,8 +40,8 @@ def test_a_killed_server_resumes_everything_it_had_accepted(scene: Scene) -> Non
     assert {effect.attempt for effect in scene.effects()} == {1}
 
 
-def test_a_second_process_takes_over_soon(scene: Scene) -> None:
-    """Within two seconds on one machine, long before the lease ends; within two leases where only that tells."""
+def test_a_second_process_takes_over_long_before_the_lease_ends(scene: Scene) -> None:
+    """The lock of a killed process frees at its death, so a live process runs its work at once."""
     first, second = (scene.start() for _ in range(2))
     first.ready(), second.ready()
     operations = [first.submit(kind, steps=4, pause=0.3) for kind in KINDS]
@@ -53,7 +52,7 @@ def test_a_second_process_takes_over_soon(scene: Scene) -> None:
     moved = [o for o, b in zip(operations, begins, strict=True) if not alive(b.pid)]
     assert moved
     took = [scene.begun(operation_id, run=2).at - killed_at for operation_id in moved]
-    assert max(took) < scene.takeover + 0.5, took  # half a second for the machine
+    assert max(took) < LONG_BEFORE_THE_LEASE_ENDS, took
     scene.finished(operations, by=survivor)
     scene.judge(operations)
 

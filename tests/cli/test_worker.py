@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -283,3 +285,54 @@ def test_every_public_name_can_be_imported():
 
     assert all(getattr(raincheck, name) is not None for name in raincheck.__all__)
     assert not hasattr(raincheck, "Nothing")
+
+
+def probe(port, path):
+    """Return what a worker answers: the status and the document."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused)
+
+
+def test_a_worker_answers_probes_until_it_has_drained(start, submit, reach):
+    """Alive and ready while it works, alive and not ready while it drains; then the port is closed."""
+    worker = start("web:rain", "--health-port", "0", drain="60s")
+    port = int(re.search(r"on 127\.0\.0\.1 port (\d+)", worker.log.read_text())[1])
+    assert probe(port, "/health/live") == (200, {"status": "live"})
+    assert probe(port, "/health/ready") == (200, {"status": "ready"})
+    path = submit("/interrupted")
+    reach(path, "running")
+    worker.send(signal.SIGTERM)
+    worker.logged("stopping: ")
+    status, problem = probe(port, "/health/ready")
+    assert (status, problem["type"]) == (503, "urn:raincheck:problem:not-ready")
+    assert "shutting down" in problem["detail"]
+    assert probe(port, "/health/live")[0] == 200
+    worker.send(signal.SIGINT)
+    assert worker.wait() == 130
+
+
+def test_a_worker_with_probes_ends_at_once_when_it_has_nothing_to_do(start):
+    """The port adds nothing to the time that a worker takes to end, and a probe's connection holds up nobody."""
+    worker = start("web:rain", "--health-port", "0")
+    port = int(re.search(r"on 127\.0\.0\.1 port (\d+)", worker.log.read_text())[1])
+    with socket.create_connection(("127.0.0.1", port)) as idle:
+        idle.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert idle.recv(100).startswith(b"HTTP/1.1 200")
+        worker.send(signal.SIGTERM)
+        assert worker.wait() == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_port_that_is_taken_ends_the_worker_with_one_line(folder):
+    """What, why and the next step."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = (Path(sys.executable).with_name("raincheck"), "worker", "web:rain", "--health-port", port)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"port {port} cannot be listened on" in done.stderr

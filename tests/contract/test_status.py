@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from raincheck.core.operation import Operation, Status
+from raincheck.ids import Ids
 from raincheck.roles.durations import Durations
 from raincheck.roles.service import Service
 from raincheck.roles.tail import Tail
@@ -359,7 +360,7 @@ class TestLongPolls:
             durations=Durations(),
             kinds={},
             clock=lambda: now,
-            entropy=bytes,
+            new_id=Ids().at,
             max_queued=1,
         )
         with tail.watch(UNKNOWN) as watcher, anyio.fail_after(PATIENCE):

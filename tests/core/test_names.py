@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raincheck.core.moments import milliseconds
-from raincheck.core.names import RANDOM_BYTES, first_id_at, is_operation_id, operation_id
+from raincheck.core.names import (
+    RANDOM_BYTES,
+    TAIL,
+    first_id_at,
+    is_operation_id,
+    operation_id,
+    random_letters,
+    time_ordered_id,
+)
+from raincheck.ids import Ids
 
 MOMENTS = st.integers(min_value=0, max_value=(1 << 48) - 1)
 ENTROPY = st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES)
@@ -39,6 +48,35 @@ def test_ids_of_one_millisecond_differ() -> None:
     """112 random bits do not meet twice."""
     made = {operation_id(milliseconds=0, entropy=os.urandom(RANDOM_BYTES)) for _ in range(10_000)}
     assert len(made) == 10_000
+
+
+@given(MOMENTS, st.binary(min_size=TAIL, max_size=TAIL))
+def test_the_quick_way_gives_the_id_of_the_same_bits(moment: int, entropy: bytes) -> None:
+    """The time is the first 48 bits, then come two bits of the first byte and five of each other."""
+    bits = entropy[0] & 3
+    for byte in entropy[1:]:
+        bits = bits << 5 | byte & 31
+    expected = operation_id(milliseconds=moment, entropy=bits.to_bytes(RANDOM_BYTES, "big"))
+    assert time_ordered_id(moment, random_letters(entropy)) == expected
+
+
+def test_ids_made_in_bulk_differ_also_in_a_forked_child() -> None:
+    """No child goes on with the random bytes of its parent."""
+    ids = Ids()
+    made = {ids.at(0) for _ in range(1_000)}
+    assert len(made) == 1_000
+    theirs, ours = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(ours, "".join(ids.at(0) for _ in range(10)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    text = os.read(theirs, 1_000).decode()
+    os.close(theirs)
+    os.close(ours)
+    children = {text[start : start + 35] for start in range(0, len(text), 35)}
+    assert len(children) == 10
+    assert not children & {ids.at(0) for _ in range(10)}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from raincheck import Callbacks, OperationContext, OperationFailed, Raincheck
+from raincheck import Callbacks, OperationContext, OperationFailed, Raincheck, Webhook
 from raincheck.dashboard import Operator, Viewer
 
 SIGNALS = Path(os.environ.get("READERS_SIGNALS", "."))
@@ -60,6 +60,7 @@ def guard(x_role: Annotated[str | None, Header()] = None, role: Annotated[str | 
 
 # Nobody listens on port 1: deliveries fail at once, and nothing leaves the machine.
 NOWHERE = "http://127.0.0.1:1/hooks"
+CONFIGURED = "http://127.0.0.1:1/progress"
 SECRET = "whsec_bmV2ZXIgdXNlZCBpbiBwcm9kdWN0aW9uISE="
 rain = Raincheck(
     app,
@@ -67,6 +68,8 @@ rain = Raincheck(
     owner=caller,
     dashboard=guard,
     callbacks=Callbacks(secret=SECRET, allow=("http://127.0.0.1:1",), private_networks=True),
+    # It hears of drawings alone, so that other operations have the webhooks that their tests ask for.
+    webhooks=[Webhook(url=CONFIGURED, secret=SECRET, events=("operation.progress",), private_networks=True)],
     public_url="http://127.0.0.1",
 )
 

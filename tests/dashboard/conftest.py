@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,15 @@ def ended(server: Server, operation_id: str, *, owner: str = "ada") -> dict[str,
     ).json()
     assert found["done"], found
     return dict(found)
+
+
+def disabled(server: Server, url: str) -> None:
+    """Leave an endpoint as it is after five days of failures."""
+    with contextlib.closing(sqlite3.connect(server.folder / "operations.db", isolation_level=None)) as store:
+        store.execute(
+            "INSERT OR REPLACE INTO endpoints VALUES (?, 1760000000000, 1760500000000, 1760500000000, ?)",
+            (url, "it failed for 5 days"),
+        )
 
 
 def fresh() -> str:

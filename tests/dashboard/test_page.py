@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.dashboard.application import HOSTILE, NOWHERE
-from tests.dashboard.conftest import HERE, ended, fresh, submitted
+from tests.dashboard.application import CONFIGURED, HOSTILE, NOWHERE
+from tests.dashboard.conftest import HERE, disabled, ended, fresh, submitted
 from tests.readers import chromium
 from tests.readers.serving import Server, eventually
 from tests.typescript.workspace import ROOT, require_packages
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 BASE = "/behind/api/dashboard"
-VIEWS = ("", "operations", "workers", "run")
+VIEWS = ("", "operations", "workers", "webhooks", "run")
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,11 @@ def browser():
 class Tab:
     """One tab; it remembers what it asked for and what it complained of."""
 
-    def __init__(self, browser, server, role="operator", **options):
+    def __init__(self, browser, server, role="operator", *, port=None, **options):
         self.server = server
-        self.context = browser.new_context(base_url=f"http://127.0.0.1:{server.port}", **options)
-        self.context.add_cookies(
-            [{"name": "role", "value": role, "url": f"http://127.0.0.1:{server.port}"}],
-        )
+        url = f"http://127.0.0.1:{port or server.port}"
+        self.context = browser.new_context(base_url=url, **options)
+        self.context.add_cookies([{"name": "role", "value": role, "url": url}])
         self.page = self.context.new_page()
         self.page.set_default_timeout(20_000)
         self.complaints, self.asked, self.open = [], [], set()
@@ -138,6 +137,21 @@ def test_filters_are_in_the_address(server, tab):
     row(page, other).wait_for()
 
 
+def test_a_time_narrows_the_list_to_a_moment_in_the_address(server, tab):
+    """Whoever gets the address later sees what was submitted since then, not since another moment."""
+    operation_id = submitted(server, "/refusals")
+    ended(server, operation_id)
+    page = tab.go("operations")
+    page.get_by_label("Submitted").select_option(label="Last 15 min")
+    page.wait_for_function("() => /created_after=20/.test(location.search)")
+    row(page, operation_id).wait_for()
+    assert page.get_by_label("Submitted").evaluate("each => each.selectedOptions[0].innerText").startswith("Since ")
+    page.goto(f"{BASE}/operations?created_after=2099-01-01T00:00:00Z")
+    page.get_by_role("button", name="Show all").click()
+    row(page, operation_id).wait_for()
+    assert "created_after" not in page.url
+
+
 def test_an_id_leads_to_its_operation(server, tab):
     """Pasted into the search, in any case."""
     operation_id = submitted(server, "/refusals")
@@ -230,6 +244,31 @@ def test_a_webhook_is_sent_again(server, tab):
     webhooks.get_by_text("2 attempts, last: unreachable").wait_for()
 
 
+def test_webhooks_are_found_tried_enabled_and_sent_again(server, tab):
+    """Without a terminal: a disabled endpoint is enabled after a question, and its deliveries are looked at."""
+    url = f"{NOWHERE}/{fresh()}"
+    disabled(server, url)
+    operation_id = submitted(server, "/pages/x", hook=url)
+    ended(server, operation_id)
+    page = tab.go()
+    page.get_by_role("navigation").get_by_role("link", name="Webhooks").click()
+    page.get_by_role("button", name=f"Deliveries to {url}").click()
+    assert "url=" in page.url
+    log = page.locator("section", has=page.get_by_role("heading", name="Deliveries"))
+    assert log.get_by_role("link", name=operation_id[-6:]).count() == 1
+    log.get_by_text("paused", exact=True).last.wait_for()
+    page.get_by_role("button", name=f"Enable {url}").click()
+    page.get_by_role("button", name="Enable it").click()
+    page.wait_for_selector("text=what was paused is sent.")
+    log.get_by_text("1 attempt, last: unreachable").wait_for()
+    log.get_by_role("button", name="Redeliver").click()
+    log.get_by_text("2 attempts, last: unreachable").wait_for()
+    log.get_by_role("button", name="delivered", exact=True).click()
+    log.get_by_text("No delivery matches.").wait_for()
+    page.get_by_role("button", name=f"Send a test to {CONFIGURED}").click()
+    page.get_by_text("did not take it: unreachable").wait_for()
+
+
 def test_all_that_match_are_cancelled_after_a_confirmation_that_counts_them(server, tab):
     """And the page says how many were."""
     mark = fresh()
@@ -270,10 +309,24 @@ def test_chosen_operations_are_retried(server, tab):
 
 
 def test_a_form_made_of_the_document_submits(server, tab):
-    """Parameters and a JSON body; a mistake is shown where it is."""
+    """A field for each property and parameter, or the body as JSON; a mistake is shown where it is."""
     page = tab.go("run")
     page.locator("#route").select_option("POST /drawings")
+    steps = page.get_by_role("spinbutton", name="steps")
+    assert (steps.input_value(), steps.get_attribute("min"), steps.get_attribute("max")) == ("4", "1", "1000")
+    steps.fill("3")
+    page.get_by_role("checkbox", name="fails").check()
+    page.get_by_role("textbox", name="signal").fill("x")
+    page.get_by_role("button", name="JSON").click()
     body = page.get_by_label("Body")
+    assert json.loads(body.input_value()) == {"steps": 3, "fails": True, "signal": "x"}
+    page.get_by_role("button", name="Fields").click()
+    page.get_by_role("checkbox", name="fails").uncheck()
+    page.get_by_role("textbox", name="signal").fill("")
+    steps.fill("")  # left out: the server's own default counts
+    page.get_by_role("button", name="JSON").click()
+    assert json.loads(body.input_value()) == {"fails": False, "signal": None}
+    body.fill('{"steps": 4, "fails": false, "signal": null}')
     assert json.loads(body.input_value()) == {"steps": 4, "fails": False, "signal": None}
     body.fill('{"steps": 0}')
     page.get_by_role("button", name="Run").click()
@@ -282,6 +335,7 @@ def test_a_form_made_of_the_document_submits(server, tab):
     body.fill('{"steps": 2}')
     page.get_by_role("button", name="Run").click()
     page.get_by_role("heading", name="Result").wait_for()
+    assert f"olga: run {page.url.rpartition('/')[2]} (draw)" in server.log
     page.goto(f"{BASE}/run?route=POST%20/pages/{{name}}")
     page.get_by_label("name").fill("x")
     page.get_by_role("button", name="Run").click()
@@ -302,6 +356,9 @@ def test_who_may_look_sees_nothing_to_act_with(browser, server):
         page = tab.go(f"operations/{operation_id}")
         page.get_by_role("button", name="Copy as curl").wait_for()
         assert page.get_by_role("button", name=re.compile("Cancel|Retry|Delete")).count() == 0
+        page = tab.go("webhooks")
+        page.get_by_role("heading", name="Deliveries").wait_for()
+        assert page.get_by_role("button", name=re.compile("Enable|Send|Redeliver")).count() == 0
 
 
 # --- who can use it -------------------------------------------------------------------------------------------
@@ -364,7 +421,7 @@ def test_a_tab_keeps_one_stream_open(server, tab):
     """However much is visited: browsers have six connections for all tabs of a server."""
     operation_id = submitted(server, "/drawings", json={"signal": fresh()})
     page = tab.go()
-    for view in ("Operations", "Workers", "Overview", "Operations"):
+    for view in ("Operations", "Workers", "Webhooks", "Overview", "Operations"):
         page.get_by_role("navigation").get_by_role("link", name=view).click()
         page.get_by_role("heading", name=view, level=1).wait_for()
     row(page, operation_id).get_by_role("link").click()

@@ -1,4 +1,4 @@
-"""The session that examples/demo/transcript.md shows is a session that happens."""
+"""The session that docs/demo-transcript.md shows is a session that happens."""
 
 import re
 import shutil
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.running_demo import RunningDemo
+from tests.demo.running_demo import RunningDemo
 
-TRANSCRIPT = Path(__file__).resolve().parents[2] / "examples" / "demo" / "transcript.md"
+TRANSCRIPT = Path(__file__).resolve().parents[2] / "docs" / "demo-transcript.md"
 SHOWN_ADDRESS = "http://127.0.0.1:8000"
 MARK = "--- end of command ---"
 

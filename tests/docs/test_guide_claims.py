@@ -114,6 +114,35 @@ def test_a_process_function_that_no_child_could_import_is_refused(rain):
         rain.post("/work", executor="process")(inner)
 
 
+FACTORY = """
+from fastapi import FastAPI
+from raincheck import Raincheck
+
+rain = Raincheck(store="memory:")
+router = rain.router()
+
+@router.post("/double", executor="process")
+def double(number: int) -> int:
+    return 2 * number
+
+def create_app() -> FastAPI:
+    app = FastAPI()
+    app.include_router(router)
+    rain.install(app)
+    return app
+"""
+
+
+def test_an_application_factory_includes_a_router_whose_functions_children_find(tmp_path, monkeypatch):
+    """A child imports the module and calls no factory, so what is decorated at import is what it finds."""
+    (tmp_path / "made_by_a_factory.py").write_text(FACTORY)
+    monkeypatch.syspath_prepend(tmp_path)
+    import made_by_a_factory
+
+    with TestClient(made_by_a_factory.create_app()) as client:
+        assert client.post("/double?number=21", headers=WAIT).json() == 42
+
+
 def test_a_guarded_submit_with_open_operation_routes_warns_at_start(caplog):
     """Unless Raincheck has dependencies or an owner of its own."""
 
@@ -144,6 +173,40 @@ def test_the_guard_of_a_router_is_seen_too():
 
     (found,) = rain.unguarded
     assert found.endswith("work (/shop/work)")
+
+
+def by_scheme(token: Annotated[str, Depends(OAuth2PasswordBearer("token"))]) -> str:
+    return token
+
+
+def by_header(authorization: Annotated[str, Header()] = "") -> str:
+    return authorization
+
+
+def by_cookie(session: Annotated[str, Cookie()] = "") -> str:
+    return session
+
+
+def by_another(user: Annotated[str, Depends(by_header)]) -> str:
+    return user
+
+
+def by_page(page: int = 1, x_tone: Annotated[str, Header()] = "") -> str:
+    return f"{page} {x_tone}"
+
+
+@pytest.mark.parametrize(
+    ("dependency", "seen"),
+    [(by_scheme, True), (by_header, True), (by_cookie, True), (by_another, True), (by_page, False)],
+)
+def test_a_parameter_that_reads_credentials_is_a_guard(dependency, seen):
+    """However deep; one that reads anything else is none."""
+    rain = Raincheck(store="memory:")
+
+    async def work(given: Annotated[str, Depends(dependency)]) -> None: ...
+
+    rain.router(prefix="/shop").post("/work")(work)
+    assert bool(rain.unguarded) is seen
 
 
 def test_a_catch_all_route_comes_after_install():

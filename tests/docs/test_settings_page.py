@@ -14,6 +14,7 @@ OTHERS = {
     "store": "memory:",
     "store_direct": "postgresql://server/database",
     "workers": "false",
+    "health": "false",
     "freeze": "false",
     "prefix": "/api",
     "queues": "slow,fast",

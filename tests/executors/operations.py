@@ -346,6 +346,36 @@ def leave_grandchild_behind(op):
     return "done"
 
 
+def daemonized():
+    """Return the id of a process that has left the session, and whose parent has ended."""
+    code = f"import subprocess; print(subprocess.Popen({SLEEPER!r}, start_new_session=True, stdout=-3, stderr=-3).pid)"
+    return int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+
+
+@operation()
+def start_escaping(op):
+    own = subprocess.Popen(SLEEPER, start_new_session=True).pid
+    op.emit([os.getpid(), own, daemonized()])
+    while True:
+        time.sleep(1)
+
+
+@operation()
+def leave_escaped_behind(op):
+    op.emit([subprocess.Popen(SLEEPER, start_new_session=True).pid, daemonized()])
+    return "done"
+
+
+@operation()
+def use_a_daemon(op):
+    pid = daemonized()
+    op.emit(pid)
+    while not op.cancelled:
+        time.sleep(0.01)
+    os.kill(pid, 0)  # it lives as long as the run
+    return "it lived"
+
+
 @operation()
 def fork_and_leave(op):
     pid = os.fork()

@@ -10,6 +10,7 @@ import pytest
 from raincheck.context import MemoryRecorder, OperationContext
 from raincheck.core.operation import Problem, Progress
 from raincheck.core.outcome import AskedToRetry, Interrupted, Raised, Returned
+from raincheck.core.trace_context import TraceContext
 from raincheck.executors import _wire as wire
 from raincheck.executors._frames import FrameReader, FrameType, frame
 from raincheck.invocation import Invocation
@@ -42,6 +43,7 @@ def test_frames_survive_any_cut_of_the_stream(step):
             error=Problem(code="c", title="t", status=418, detail="d", extensions={"a": [1]}, headers=(("h", "v"),)),
             retryable=True,
             traceback="Traceback \ud800",
+            exception="shop.NoSuchOrder",
         ),
         AskedToRetry(after=timedelta(days=1, microseconds=1)),
         Interrupted(),
@@ -70,18 +72,15 @@ def test_a_request_arrives_as_it_was_sent():
         files={"f": Path("/a/b")},
         staging=Path("/staging"),
         max_result=99,
+        trace=TraceContext("00-parent", "state"),
     )
     recorder = MemoryRecorder()
     got = wire.decode_request(only(wire.encode_request(sent, "m:f")), sent.kind, recorder)
     names = ("id", "kind", "run", "attempt", "owner", "metadata", "deadline", "idempotency_key")
     assert [getattr(got.context, name) for name in names] == [getattr(sent.context, name) for name in names]
     assert got.context.recorder is recorder
-    assert (got.stored, got.files, got.staging, got.max_result) == (
-        sent.stored,
-        sent.files,
-        sent.staging,
-        sent.max_result,
-    )
+    names = ("stored", "files", "staging", "max_result", "trace")
+    assert [getattr(got, name) for name in names] == [getattr(sent, name) for name in names]
 
 
 def test_numbers_of_other_libraries_travel():

@@ -156,6 +156,37 @@ async def test_grandchildren_die_with_a_killed_child(executor):
         wait_until_dead(grandchild)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only process groups are ended")
+async def test_what_left_the_group_of_a_finished_run_is_killed_too(executor):
+    """A process in a session of its own, and a daemon whose parent has ended."""
+    run = invocation(operations.leave_escaped_behind)
+    assert returned(await executor.run(run)) == "done"
+    for pid in run.context.recorder.outputs[0]:
+        wait_until_dead(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only process groups are ended")
+@pytest.mark.parametrize("killed", ["the child", "the fork server"])
+async def test_what_left_the_group_dies_with_a_killed_run(executor, killed):
+    """Whoever of the two is killed: the run that comes next must not meet what the former one had started."""
+    async with running(executor, operations.start_escaping) as (_, (pid, *escaped), task):
+        os.kill(pid if killed == "the child" else executor._server.process.pid, signal.SIGKILL)
+        assert isinstance(await task, Died)
+        for each in escaped:
+            wait_until_dead(each)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only process groups are ended")
+async def test_a_daemon_of_a_living_run_is_left_alone_when_another_ends(executor):
+    """Each run adopts its own orphans."""
+    async with running(executor, operations.use_a_daemon) as (run, daemon, task):
+        for _ in range(3):
+            assert returned(await executor.run(invocation(operations.add, left=1, right=2))) == 3
+        executor.interrupt(run)
+        await task
+        wait_until_dead(daemon)
+
+
 @pytest.mark.parametrize("function", [operations.eat_memory, operations.eat_memory_in_a_grandchild])
 async def test_a_run_above_its_memory_limit_fails(executor, function):
     """The limit counts all processes of the run; the client learns the limit, and another try may follow."""

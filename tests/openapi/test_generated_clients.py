@@ -115,7 +115,7 @@ def test_the_program_of_the_documentation_runs_with_the_generated_client(python_
 
 def test_the_demo_gives_a_typed_python_client(tmp_path):
     """No endpoint of the demo is left out."""
-    demo = pytest.importorskip("examples.demo.app", reason="the demo's own packages are not installed")
+    demo = pytest.importorskip("raincheck.demo.app", reason="the demo's own packages are not installed")
     said = generate_python(written(demo.app, tmp_path), tmp_path / "demo_client")
     assert "will not be generated" not in said, said
     generated = (tmp_path / "demo_client" / "models" / "import_report_operation.py").read_text(encoding="utf-8")
@@ -172,7 +172,7 @@ def test_typescript_finds_a_wrong_type(node_modules):
 
 def test_the_demo_gives_typescript_types(node_modules):
     """An import's operation carries an ImportReport."""
-    demo = pytest.importorskip("examples.demo.app", reason="the demo's own packages are not installed")
+    demo = pytest.importorskip("raincheck.demo.app", reason="the demo's own packages are not installed")
     (node_modules / "demo.ts").write_text(
         'import type { components } from "./schema.js";\n'
         'type Schemas = components["schemas"];\n'

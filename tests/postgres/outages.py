@@ -10,14 +10,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.chaos.clients import Client
 from tests.chaos.driver import Scene, Server, until
-from tests.chaos.storm import Client, settle
 
 if TYPE_CHECKING:
     from tests.postgres.server import PostgresServer
 
 LEASE = 3.0
-PACE = 0.01, 0.06  # seconds between two submits of a client
+CLIENTS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ def outages(
     scene.settings |= {"RAINCHECK_LEASE": f"{LEASE}s", "RAINCHECK_MAX_QUEUED": "1000000"}
     chance, began = random.Random(seed), time.monotonic()
     servers = [scene.start().ready() for _ in range(2)]
-    crowd = [Client(number, random.Random(seed * 100 + number)) for number in range(6)]
+    crowd = [Client(number, random.Random(seed * 100 + number)) for number in range(CLIENTS)]
     ending = threading.Event()
-    threads = [threading.Thread(target=_submit, args=(each, servers, ending), daemon=True) for each in crowd]
+    threads = [threading.Thread(target=each.work, args=(lambda: servers, ending), daemon=True) for each in crowd]
     for thread in threads:
         thread.start()
 
@@ -77,7 +77,7 @@ def outages(
         until(lambda server=server: _accepts(server), patience=60, what="the recovery of a server")
 
     for client in crowd:
-        settle(client, servers[0])
+        client.settle(servers[0])
     ids = [operation_id for client in crowd for operation_id in client.accepted.values()]
     assert len(ids) == len(set(ids))
     scene.finished(ids, by=servers[0], patience=300)
@@ -93,14 +93,6 @@ def outages(
         reruns=sum(operation.run > 1 for operation, _ in found.values()),
         seconds=time.monotonic() - began,
     )
-
-
-def _submit(client: Client, servers: list[Server], ending: threading.Event) -> None:
-    count = 0
-    while not ending.wait(client.random.uniform(*PACE)):
-        target = servers[client.random.randrange(len(servers))]
-        client.submit(str(target.client.base_url).rstrip("/"), count)
-        count += 1
 
 
 def _stopped_again(database: PostgresServer, pause: float) -> int:

@@ -75,6 +75,11 @@ class Server:
         return self._log.read_text(errors="replace")
 
     @property
+    def pid(self) -> int:
+        """Return the number of the serving process."""
+        return self._process.pid
+
+    @property
     def memory(self) -> int:
         """Return the resident bytes of the serving process."""
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])

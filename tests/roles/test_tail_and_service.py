@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from dataclasses import replace
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from raincheck.core import transitions
 from raincheck.core.errors import Draining, IdempotencyKeyReused, QueueFull
 from raincheck.core.retry import Retry
+from raincheck.ids import Ids
 from raincheck.ports import Accepted, Kind, Replayed
 from raincheck.roles import tail as tail_module
 from raincheck.roles.durations import Durations
@@ -58,7 +58,7 @@ def service(store, tail):
         durations=Durations(),
         kinds={"report": KIND},
         clock=lambda: NOW,
-        entropy=os.urandom,
+        new_id=Ids().at,
         max_queued=3,
     )
 

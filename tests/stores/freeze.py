@@ -1,91 +1,152 @@
-"""Freezes a database of this release's schema, for the releases to come: ``python -m tests.stores.freeze``.
+"""Freezes the stores of this release's schema, for the releases to come: ``python -m tests.stores.freeze``.
 
-Run it once for each new migration, when the release is made, and commit the file: ``test_frozen.py`` opens all of
-them. It is SQL text, so that a reviewer sees what it holds. A frozen file is never written again.
+Run it once for each new migration, when the release is made, and commit what it writes below ``frozen/``:
+
+- ``<store>-<number>/database.sql``: one of everything that a store keeps, as SQL text, so that a reviewer sees it; of
+  PostgreSQL the rows alone, since its tables come from the frozen migrations; beside it the files of a SQLite store;
+- ``migrations.sha256``: the migrations that databases out there have seen.
+
+Nothing frozen is ever written again. Two runs write the same, so that a difference is a difference of the code.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import shutil
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from raincheck.core import transitions
-from raincheck.core.events import LogLine, Output
-from raincheck.core.operation import Progress, Status
-from raincheck.stores.sqlite import SqliteStore
-from raincheck.stores.sqlite.opening import newest_schema
-from raincheck.testing.conformance.specimens import DAY, NOW, PROBLEM, SECOND, brought_to, start, submitted, succeed
+import raincheck.stores
+from raincheck.locations import PostgresDatabase, location
+from raincheck.stores.postgres import opening as postgres_opening
+from raincheck.stores.postgres.connecting import connect
+from raincheck.stores.sqlite import opening as sqlite_opening
+from raincheck.stores.sqlite.store import side_folder
+from tests.stores.frozen_content import fill
 
 FOLDER = Path(__file__).with_name("frozen")
-
-
-async def fill(path: Path) -> None:
-    """Write one operation of each status, and of each way to get there."""
-    store = SqliteStore(path)
-    await store.open()
-    try:
-        for status in Status:
-            await brought_to(store, status, kind=f"is-{status}", owner="ada", metadata={"was": status})
-        told = await submitted(store, kind="told", input='{"body": "päges"}', retention=400 * DAY)
-        await start(store, told.id)
-        entries = [
-            Output(chunk='{"chunk": 1}'),
-            LogLine(level="info", message="half-way"),
-            Output(chunk='{"chunk": 2}'),
-        ]
-        await store.change(
-            told.id,
-            lambda found: transitions.record(
-                found, run=1, entries=entries, progress=Progress(fraction=0.5, message="half"), now=NOW + SECOND
-            ),
-        )
-        await succeed(store, told.id, now=NOW + 2 * SECOND)
-        retried = await submitted(store, kind="retried", max_attempts=3)
-        await start(store, retried.id)
-        again = NOW + 60 * SECOND
-        await store.change(
-            retried.id, lambda found: transitions.fail(found, run=1, error=PROBLEM, retry_at=again, now=NOW)
-        )
-        lost = await submitted(store, kind="lost")
-        await start(store, lost.id)
-        await store.change(lost.id, lambda found: transitions.lose(found, run=1, now=NOW))
-        await submitted(store, kind="keyed", idempotency_key="key", fingerprint="print")
-        await submitted(store, kind="later", scheduled_for=NOW + DAY, run_at=NOW + DAY, deadline_at=NOW + 2 * DAY)
-        gone = await brought_to(store, Status.SUCCEEDED, kind="gone", idempotency_key="gone", fingerprint="print")
-        await store.delete(gone.id, check=transitions.refuse_delete, now=NOW)
-    finally:
-        await store.close()
+HASHES = FOLDER / "migrations.sha256"
+MIGRATIONS = Path(raincheck.stores.__file__).parent
+_MARKS = ("user_version", "application_id")  # which a dump of SQLite leaves out
 
 
 def main() -> None:
-    """Write the file of the newest schema, unless there is one."""
-    target = FOLDER / f"schema-{newest_schema():04}.sql"
-    if target.exists():
-        sys.exit(f"{target} is frozen; a change of the schema is a new migration with a file of its own")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "frozen.db"
-        asyncio.run(fill(path))
-        target.write_text(dumped(path), encoding="utf-8")
+    """Freeze what is not frozen yet."""
+    from tests.postgres.server import PostgresServer
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(PostgresServer()) as server:
+        sqlite = FOLDER / f"sqlite-{sqlite_opening.newest_schema():04}"
+        postgres = FOLDER / f"postgres-{postgres_opening.newest_schema():04}"
+        for target, freeze in ((sqlite, freeze_sqlite), (postgres, freeze_postgres)):
+            if target.exists():
+                print(f"{target.name} is frozen already")  # noqa: T201 - run by hand
+                continue
+            place = server.url() if freeze is freeze_postgres else Path(folder) / "frozen.db"
+            target.mkdir(parents=True)
+            freeze(place, target)  # type: ignore[operator]
+    frozen = frozen_hashes()
+    HASHES.write_text("".join(f"{hashed}  {name}\n" for name, hashed in sorted((hashes() | frozen).items())))
 
 
-def dumped(path: Path) -> str:
-    """Return a database as SQL, with the two marks that a dump leaves out."""
+# --- migrations -----------------------------------------------------------------------------------------------------
+
+
+def hashes() -> dict[str, str]:
+    """Return the migrations of this release, as ``sqlite/migrations/0001_operations.sql``, with their SHA-256."""
+    found = MIGRATIONS.glob("*/migrations/*.sql")
+    return {each.relative_to(MIGRATIONS).as_posix(): hashlib.sha256(each.read_bytes()).hexdigest() for each in found}
+
+
+def frozen_hashes() -> dict[str, str]:
+    """Return the migrations of released schemas with their SHA-256."""
+    lines = HASHES.read_text().splitlines() if HASHES.exists() else []
+    return {name: hashed for hashed, _, name in (line.partition("  ") for line in lines)}
+
+
+# --- SQLite ---------------------------------------------------------------------------------------------------------
+
+
+def freeze_sqlite(path: Path, target: Path) -> None:
+    """Fill a new database file and keep it, with the files beside it."""
+    fill(f"sqlite:///{path}")
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        marks = [f"PRAGMA {name} = {connection.execute(f'PRAGMA {name}').fetchone()[0]};" for name in MARKS]
-        return "\n".join([*connection.iterdump(), *marks, ""])
+        marks = [f"PRAGMA {name} = {connection.execute(f'PRAGMA {name}').fetchone()[0]};" for name in _MARKS]
+        (target / "database.sql").write_text("\n".join([*connection.iterdump(), *marks, ""]), encoding="utf-8")
+    shutil.copytree(side_folder(path) / "blobs", target / "blobs")
 
 
-def thawed(frozen: Path, path: Path) -> None:
-    """Make the database of a frozen file."""
+def thaw_sqlite(frozen: Path, path: Path) -> None:
+    """Make the database file of a frozen folder."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executescript(frozen.read_text(encoding="utf-8"))
+        connection.executescript((frozen / "database.sql").read_text(encoding="utf-8"))
+    shutil.copytree(frozen / "blobs", side_folder(path) / "blobs")
 
 
-MARKS = ("user_version", "application_id")
+# --- PostgreSQL -----------------------------------------------------------------------------------------------------
+
+
+def freeze_postgres(url: str, target: Path) -> None:
+    """Fill a new schema and keep its rows."""
+    fill(url)
+    (target / "database.sql").write_text(asyncio.run(_rows(_database(url))), encoding="utf-8")
+
+
+def thaw_postgres(frozen: Path, url: str) -> None:
+    """Make the schema as it was, by the migrations up to the frozen one, and fill it."""
+    number = int(frozen.name.rpartition("-")[2])
+    with _only_migrations(number):
+        asyncio.run(_thawed(_database(url), (frozen / "database.sql").read_text(encoding="utf-8")))
+
+
+def _database(url: str) -> PostgresDatabase:
+    found = location(url)
+    assert isinstance(found, PostgresDatabase)
+    return found
+
+
+async def _rows(database: PostgresDatabase) -> str:
+    connection = await connect(database)
+    lines = []
+    tables = (
+        "SELECT relname::text FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind = 'r' ORDER BY 1"
+    )
+    for (table,) in await connection.fetch(tables, database.schema):
+        if table == "migrations":
+            continue
+        named = f"{database.schema}.{table}"
+        columns = (
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 ORDER BY attnum"
+        )
+        names = [name for (name,) in await connection.fetch(columns, named)]
+        texts = " || ', ' || ".join(f"quote_nullable({name})" for name in names)
+        for (values,) in await connection.fetch(f"SELECT {texts} FROM {named} ORDER BY 1"):
+            lines.append(f"INSERT INTO {{schema}}.{table} ({', '.join(names)}) VALUES ({values});\n")
+    await connection.close()
+    return "".join(lines)
+
+
+async def _thawed(database: PostgresDatabase, rows: str) -> None:
+    connection = await connect(database)
+    await postgres_opening.migrate(connection, database)
+    await connection.execute(rows.replace("{schema}", database.schema))
+    await connection.close()
+
+
+@contextlib.contextmanager
+def _only_migrations(last: int) -> Iterator[None]:
+    """Know the migrations of an older release only."""
+    known: Callable[[], list[tuple[int, str]]] = postgres_opening._migrations
+    postgres_opening._migrations = lambda: [each for each in known() if each[0] <= last]
+    try:
+        yield
+    finally:
+        postgres_opening._migrations = known
+
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -53,11 +53,17 @@ def worker(
     queues: Annotated[
         str | None, typer.Option(metavar="A,B", help="Queues to work on. Default: RAINCHECK_QUEUES, else all.")
     ] = None,
+    health_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve /health/live, /health/ready and /metrics here.")
+    ] = None,
+    health_host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen for that; 0.0.0.0 for probes of other machines.")
+    ] = "127.0.0.1",
 ) -> None:
     """Run the operations of an application without serving HTTP, until SIGTERM or Ctrl-C."""
     from raincheck.cli.worker import run_worker
 
-    run_worker(target, queues=queues)
+    run_worker(target, queues=queues, health_host=health_host, health_port=health_port)
 
 
 @app.command("ls")
@@ -241,3 +247,21 @@ def doctor(
     from raincheck.cli.doctor import examine
 
     examine(target, store, as_json=json)
+
+
+@app.command()
+def demo(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to serve; 0 takes a free port.")] = 8000,
+    receiver_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Where the demo's webhooks are received. Default: PORT + 1.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where to keep data. Default: DEMO_DATA, else .raincheck-demo."),
+    ] = None,
+) -> None:
+    """Run an application with five kinds of slow requests and the operator's page, until Ctrl-C."""
+    from raincheck.cli.demonstrating import run_demo
+
+    run_demo(port=port, receiver_port=receiver_port, data=data)

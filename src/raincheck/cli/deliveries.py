@@ -14,10 +14,11 @@ from raincheck.cli.formats import counted, local, printable
 from raincheck.cli.loading import load
 from raincheck.cli.view import opened_view, store_location
 from raincheck.core import delivery_rules
-from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Message
+from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health
 from raincheck.core.delivery_rules import Verdict
 from raincheck.core.errors import DeliveryNotFound, OperatorError
 from raincheck.core.moments import rfc3339
+from raincheck.core.webhook_body import trial_message
 from raincheck.locations import PostgresDatabase
 from raincheck.ports import DeliveryQuery, DeliveryStore
 from raincheck.storage import open_storage
@@ -26,6 +27,7 @@ from raincheck.webhooks.deliver import HttpDeliverer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from raincheck.core.deliveries import Message
     from raincheck.core.endpoints import Webhook
 
 T = TypeVar("T")
@@ -222,20 +224,10 @@ async def _sent(webhooks: list[Webhook]) -> list[Attempt]:
     deliverer = HttpDeliverer()
     await deliverer.start()
     try:
-        return [await deliverer.send(_test_message(webhook)) for webhook in webhooks]
+        return [await deliverer.send(_trial(webhook)) for webhook in webhooks]
     finally:
         await deliverer.stop()
 
 
-def _test_message(webhook: Webhook) -> Message:
-    now = datetime.now(UTC)
-    body = json.dumps({"type": "raincheck.test", "timestamp": rfc3339(now), "data": {}}).encode()
-    return Message(
-        id=f"msg_test_{secrets.token_hex(12)}",
-        url=webhook.url,
-        body=body,
-        sent_at=now,
-        secrets=webhook.secrets,
-        allow=webhook.allow,
-        private_networks=webhook.private_networks,
-    )
+def _trial(webhook: Webhook) -> Message:
+    return trial_message(webhook, message_id=f"msg_test_{secrets.token_hex(12)}", now=datetime.now(UTC))

@@ -65,8 +65,8 @@ def progress(found: Progress | None) -> str:
     if found.fraction is not None:
         parts.append(f"{found.fraction:.0%}")
     if found.current is not None:
-        total = "" if found.total is None else f"/{found.total:g}"
-        parts.append(f"{found.current:g}{total}" + (f" {found.unit}" if found.unit else ""))
+        total = "" if found.total is None else f"/{found.total:.15g}"
+        parts.append(f"{found.current:.15g}{total}" + (f" {found.unit}" if found.unit else ""))
     parts.extend(text for text in (found.stage, found.message) if text)
     return printable(" ".join(parts))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from raincheck.cli.ending import UsageError
 from raincheck.cli.loading import load
+from raincheck.cli.worker_http import watched
 from raincheck.core.errors import ConfigurationError
 from raincheck.locations import Memory, SqliteFile
 
@@ -22,11 +24,12 @@ logger = logging.getLogger("raincheck.worker")
 _EXIT_INTERRUPTED = 130
 
 
-def run_worker(target: str, *, queues: str | None) -> None:
+def run_worker(target: str, *, queues: str | None, health_host: str, health_port: int | None) -> None:
     """Work until SIGTERM or SIGINT, then let running work finish for the drain time and hand the rest back.
 
     A second Ctrl-C ends the process at once; other workers take over what it held.
 
+    :param health_port: where probes and metrics are served; 0 chooses a free port, None serves none.
     :raises UsageError: the target or the queues cannot be used.
     :raises ConfigurationError: the application has nothing that a worker of its own could run.
     """
@@ -37,7 +40,7 @@ def run_worker(target: str, *, queues: str | None) -> None:
     _refuse_idle(rain, target)
     # An application that configured logging while it was imported keeps its own.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(_work(rain, queues))
+    asyncio.run(_work(rain, queues, None if health_port is None else (health_host, health_port)))
 
 
 def _refuse_idle(rain: Raincheck, target: str) -> None:
@@ -55,7 +58,7 @@ def _refuse_idle(rain: Raincheck, target: str) -> None:
         raise ConfigurationError(msg)
 
 
-async def _work(rain: Raincheck, queues: str | None) -> None:
+async def _work(rain: Raincheck, queues: str | None, address: tuple[str, int] | None) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -71,7 +74,11 @@ async def _work(rain: Raincheck, queues: str | None) -> None:
     # Plain handlers, set before the lifespan: Raincheck chains its own before them.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
-    async with rain.working(queues=queues):
+    async with contextlib.AsyncExitStack() as stack:
+        if address is not None:  # before the lifespan, so that a slow start is alive and not ready
+            host, port = address
+            await stack.enter_async_context(watched(rain.watching_application(), host=host, port=port))
+        await stack.enter_async_context(rain.working(queues=queues))
         logger.info("working: %s", _description(rain))
         await stopping.wait()
         seconds = rain.settings.drain.total_seconds()

@@ -23,6 +23,7 @@ class Message:
     :param allow: patterns of URLs that may be called, such as ``https://*.example.com``; ``*`` allows all.
     :param private_networks: whether addresses that are not on the public internet, and plain http, may be called.
     :param origin: the host that asks the receiver for its consent first; empty asks nothing.
+    :param traceparent: the span of this attempt, which the receiver may go on from; empty sends none.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Message:
     allow: tuple[str, ...] = ("*",)
     private_networks: bool = False
     origin: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,14 @@ class DeliveryNotFound(RequestProblem):
     title = "There is no such delivery"
 
 
+class EndpointNotFound(RequestProblem):
+    """A URL that is no endpoint of webhooks, or not one that the wish fits."""
+
+    code = "endpoint-not-found"
+    status = 404
+    title = "There is no such endpoint"
+
+
 class ListDisabled(RequestProblem):
     """Listing where no owner rule says what a caller may see."""
 
@@ -183,6 +191,14 @@ class Draining(RequestProblem):
     code = "draining"
     status = 503
     title = "The server is shutting down"
+
+
+class NotReady(RequestProblem):
+    """The process answers, but cannot serve now: what its readiness probe says."""
+
+    code = "not-ready"
+    status = 503
+    title = "This process is not ready"
 
 
 class StoreUnavailable(RequestProblem):

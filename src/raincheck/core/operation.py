@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from raincheck.core.endpoints import Callback
+    from raincheck.core.trace_context import TraceContext
 
 
 class Status(StrEnum):
@@ -91,6 +92,8 @@ class StoredResult:
 class Operation:
     """One durable operation. ``version`` rises by one with each persisted change.
 
+    ``trace`` is where in a distributed trace it was submitted: its runs and webhooks go on from there.
+
     Without slots, which all other records have: so ``changed`` copies it in one step.
     """
 
@@ -129,6 +132,7 @@ class Operation:
     idempotency_key: str | None = None
     fingerprint: str | None = None
     callback: Callback | None = None
+    trace: TraceContext | None = None
     input: str = "{}"
     result: StoredResult | None = None
     error: Problem | None = None

@@ -33,11 +33,13 @@ class Raised:
 
     :param retryable: whether the kind's ``Retry(on=…)`` covers the exception.
     :param traceback: for the log and the operator; never sent to a client.
+    :param exception: the full name of its type, for traces.
     """
 
     error: Problem
     retryable: bool = False
     traceback: str | None = None
+    exception: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

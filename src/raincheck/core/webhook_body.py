@@ -6,13 +6,16 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from raincheck.core.deliveries import Message
 from raincheck.core.moments import rfc3339
 from raincheck.core.wire import resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from raincheck.core.deliveries import Delivery
+    from raincheck.core.endpoints import Webhook
     from raincheck.core.operation import Operation
     from raincheck.core.wire import Links
 
@@ -33,6 +36,20 @@ def webhook_body(delivery: Delivery, operation: Operation, links: Links) -> byte
         if len(body) <= LARGEST_BODY:
             break
     return body
+
+
+def trial_message(webhook: Webhook, *, message_id: str, now: datetime) -> Message:
+    """Return a signed-to-be ``raincheck.test`` that tells of no operation, for an endpoint that is being set up."""
+    body = json.dumps({"type": "raincheck.test", "timestamp": rfc3339(now), "data": {}}).encode()
+    return Message(
+        id=message_id,
+        url=webhook.url,
+        body=body,
+        sent_at=now,
+        secrets=webhook.secrets,
+        allow=webhook.allow,
+        private_networks=webhook.private_networks,
+    )
 
 
 def _ever_smaller(operation: Operation) -> Iterator[tuple[Operation, list[str]]]:

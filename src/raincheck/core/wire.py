@@ -77,33 +77,44 @@ def resource(
 
 
 def _accepted(operation: Operation, links: Links, poll_after: timedelta | None) -> bytes:
-    """Return the same bytes for an operation that was just accepted, a third as dear: this is every 202."""
-    base = _text(links.base)[1:-1]
-    socket = base if base.startswith("/") else _text(links.socket_base)[1:-1]
-    here = f"{base}/{operation.id}"
+    """Return the same bytes for an operation that was just accepted, a quarter as dear: this is every 202."""
+    identity = operation.id
     moment = rfc3339(operation.created_at)
     rerun_of = "null" if operation.rerun_of is None else f'"{operation.rerun_of}"'
     metadata = json.dumps(dict(operation.metadata)) if operation.metadata else "{}"
     delivered = links.delivered or operation.callback is not None
-    deliveries = f', "deliveries": "{here}/deliveries"' if delivered else ""
     return (
-        f'{{"id": "{operation.id}", "kind": {_text(operation.kind)}, "status": "queued", "done": false, '
-        f'"version": 1, "attempt": 0, "max_attempts": {operation.max_attempts}, "next_attempt_at": null, '
-        f'"progress": null, "queue_position": null, "poll_after_ms": {_whole_milliseconds(poll_after)}, '
-        f'"created_at": "{moment}", '
-        f'"started_at": null, "updated_at": "{moment}", "finished_at": null, "cancel_requested_at": null, '
-        f'"deadline_at": {_quoted(operation.deadline_at)}, "expires_at": null, '
+        f'{{"id": "{identity}", {_head(operation.kind, operation.max_attempts)}{_whole_milliseconds(poll_after)}, '
+        f'"created_at": "{moment}", "started_at": null, "updated_at": "{moment}", "finished_at": null, '
+        f'"cancel_requested_at": null, "deadline_at": {_quoted(operation.deadline_at)}, "expires_at": null, '
         f'"scheduled_for": {_quoted(operation.scheduled_for)}, "metadata": {metadata}, "rerun_of": {rerun_of}, '
-        f'"error": null, "links": {{"self": "{here}", "result": "{here}/result", "events": "{here}/events", '
-        f'"websocket": "{socket}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"{deliveries}}}, '
-        '"result": null, "result_inline": false}'
+        f"{_tail(links.base, delivered).replace(_HERE, identity)}"
     ).encode()
 
 
+# What all operations of a kind, or all of an application, have in common; there are few kinds and paths.
+_HERE = "\0"
+
+
 @lru_cache(maxsize=1024)
-def _text(value: str) -> str:
-    """Return a text as JSON; kinds and paths are few."""
-    return json.dumps(value)
+def _head(kind: str, max_attempts: int) -> str:
+    return (
+        f'"kind": {json.dumps(kind)}, "status": "queued", "done": false, "version": 1, "attempt": 0, '
+        f'"max_attempts": {max_attempts}, "next_attempt_at": null, "progress": null, "queue_position": null, '
+        '"poll_after_ms": '
+    )
+
+
+@lru_cache(maxsize=64)
+def _tail(base: str, delivered: bool) -> str:  # noqa: FBT001 - lru_cache takes positions quicker
+    here = f"{json.dumps(base)[1:-1]}/{_HERE}"
+    socket = json.dumps(Links(base).socket_base)[1:-1]
+    deliveries = f', "deliveries": "{here}/deliveries"' if delivered else ""
+    return (
+        f'"error": null, "links": {{"self": "{here}", "result": "{here}/result", "events": "{here}/events", '
+        f'"websocket": "{socket}/ws", "cancel": "{here}/cancel", "retry": "{here}/retry"'
+        f'{deliveries}}}, "result": null, "result_inline": false}}'
+    )
 
 
 def _whole_milliseconds(wait: timedelta | None) -> str:

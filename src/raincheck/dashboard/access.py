@@ -66,3 +66,9 @@ def record(visitor: Viewer, action: str, operation_id: str, kind: str) -> None:
     """Write the audit line of an action that was done."""
     fields = {"audit_name": visitor.name, "audit_action": action, "audit_operation": operation_id, "audit_kind": kind}
     audit.info("%s: %s %s (%s)", visitor.name, action, operation_id, kind, extra=fields)
+
+
+def record_endpoint(visitor: Viewer, action: str, url: str) -> None:
+    """Write the audit line of an action on an endpoint of webhooks."""
+    fields = {"audit_name": visitor.name, "audit_action": action, "audit_url": url}
+    audit.info("%s: %s %s", visitor.name, action, url, extra=fields)

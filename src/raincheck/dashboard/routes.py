@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +14,8 @@ from starlette.responses import Response
 from raincheck.core.errors import MalformedRequest, RequestProblem
 from raincheck.dashboard import bulk, deliveries, figures, page
 from raincheck.dashboard.access import Operator, Viewer, record, require_operator, visitor_parameter
+from raincheck.dashboard.answers import answered
+from raincheck.dashboard.webhook_routes import WebhookHandlers
 from raincheck.fastapi.cursors import given_cursor, version_cursor
 from raincheck.fastapi.delivery_routes import DeliveryRoutes
 from raincheck.fastapi.paging import page_token
@@ -23,15 +23,15 @@ from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.resources import OperationHandlers
 from raincheck.fastapi.serving import Gateway, Serving
 from raincheck.fastapi.stream_routes import StreamRoutes
+from raincheck.fastapi.turning_away import RouterUnder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from fastapi import APIRouter
+
+    from raincheck.dashboard.answers import Handler
     from raincheck.ports import Kind
-
-    Handler = Callable[[Request, Viewer], Awaitable[Response]]
-
-_JSON = "application/json"
 
 
 class _Inner(Gateway):
@@ -50,7 +50,8 @@ def dashboard_routes(gateway: Gateway, *, guard: Callable[..., Any], kinds: Mapp
 
     :param guard: a FastAPI dependency; see ``dashboard.access`` for what it may return.
     """
-    router = APIRouter(prefix=f"{gateway.prefix}/dashboard", include_in_schema=False)
+    here = f"{gateway.prefix}/dashboard"
+    router = RouterUnder(here, prefix=here, include_in_schema=False)
     caller = visitor_parameter(guard)
     handlers = _Handlers(_Inner(gateway), kinds=kinds)
 
@@ -87,6 +88,7 @@ class _Handlers:
         self._operations = OperationHandlers(gateway, listed=True)
         self._streams = StreamRoutes(gateway, authorisation=None, listed=True)
         self._deliveries = DeliveryRoutes(gateway)
+        self._webhooks = WebhookHandlers(gateway)
 
     def routes(self) -> list[tuple[str, str, Handler]]:
         return [
@@ -96,6 +98,7 @@ class _Handlers:
             ("/openapi", "GET", self.get_openapi),
             ("/count/{action}", "GET", self.count),
             ("/bulk", "POST", self.act_on_many),
+            *self._webhooks.routes(),
             ("/operations", "GET", self.list_operations),
             ("/operations/events", "GET", self.follow_many),
             ("/operations/{operation_id}/events", "GET", self.follow_one),
@@ -106,6 +109,7 @@ class _Handlers:
             ("/operations/{operation_id}/deliveries/{delivery_id}/redeliver", "POST", self.redeliver),
             ("/operations/{operation_id}/cancel", "POST", self.cancel_operation),
             ("/operations/{operation_id}/retry", "POST", self.retry_operation),
+            ("/operations/{operation_id}/submitted", "POST", self.note_submitted),
             ("/operations/{operation_id}", "DELETE", self.delete_operation),
             ("/{path:path}", "GET", self.unknown),
         ]
@@ -125,20 +129,24 @@ class _Handlers:
             for kind in self._kinds.values()
         ]
         title = getattr(request.app, "title", "")
-        return _json({"name": visitor.name, "operator": isinstance(visitor, Operator), "title": title, "kinds": kinds})
+        may_act = isinstance(visitor, Operator)
+        webhooks = bool(self._gateway.parts().deliveries.policy)
+        return answered(
+            {"name": visitor.name, "operator": may_act, "title": title, "kinds": kinds, "webhooks": webhooks}
+        )
 
     async def get_overview(self, request: Request, _: Viewer) -> Response:
         """Return the figures of a window."""
         length, bucket = figures.window(request.query_params.get("minutes"))
-        return _json(await self._figures.of(self._gateway.parts(), length=length, bucket=bucket))
+        return answered(await self._figures.of(self._gateway.parts(), length=length, bucket=bucket))
 
     async def get_workers(self, request: Request, _: Viewer) -> Response:
         """Return who works."""
-        return _json({"items": await figures.workers(self._gateway.parts(), self._gateway.links(request))})
+        return answered({"items": await figures.workers(self._gateway.parts(), self._gateway.links(request))})
 
     async def get_openapi(self, request: Request, _: Viewer) -> Response:
         """Return the application's document, also where it is not published, for the form of a run."""
-        return _json({"root_path": request.scope.get("root_path", ""), "document": request.app.openapi()})
+        return answered({"root_path": request.scope.get("root_path", ""), "document": request.app.openapi()})
 
     async def list_operations(self, request: Request, _: Viewer) -> Response:
         """Return a page of anyone's operations, newest first, with what only operators see."""
@@ -149,7 +157,7 @@ class _Handlers:
         token = page_token(query, last_id=shown[-1].id) if len(found) > len(shown) else None
         links = self._gateway.links(request)
         items = [figures.as_item(each, parts, links) for each in shown]
-        return _json({"items": items, "next_page_token": token})
+        return answered({"items": items, "next_page_token": token})
 
     async def get_operation(self, request: Request, _: Viewer) -> Response:
         """Return an operation."""
@@ -158,7 +166,7 @@ class _Handlers:
     async def get_details(self, request: Request, _: Viewer) -> Response:
         """Return what clients never see of it."""
         operation = await self._gateway.parts().service.get(request.path_params["operation_id"], owner=None)
-        return _json(figures.details(operation, self._kinds.get(operation.kind)))
+        return answered(figures.details(operation, self._kinds.get(operation.kind)))
 
     async def get_result(self, request: Request, _: Viewer) -> Response:
         """Return the function's own answer, always as a download: it may be a page with scripts in it."""
@@ -177,7 +185,7 @@ class _Handlers:
         desk = self._gateway.parts().deliveries
         found = await desk.of_operation(request.path_params["operation_id"], owner=None)
         links = self._gateway.links(request)
-        return _json({"items": [deliveries.as_item(each, links) for each in found]})
+        return answered({"items": [deliveries.as_item(each, links) for each in found]})
 
     async def follow_one(self, request: Request, _: Viewer) -> Response:
         """Stream an operation's events."""
@@ -195,7 +203,7 @@ class _Handlers:
         if action not in {"cancel", "retry"}:
             detail = f"{action[:40]!r} is no action on many operations. Use cancel or retry."
             raise MalformedRequest(detail)
-        return _json(await bulk.count(self._gateway.parts(), action, request.query_params.multi_items()))
+        return answered(await bulk.count(self._gateway.parts(), action, request.query_params.multi_items()))
 
     async def unknown(self, _request: Request, _: Viewer) -> Response:
         """Refuse what is no route, in place of the page."""
@@ -220,6 +228,14 @@ class _Handlers:
         """Send a webhook again now."""
         return await self._act(request, visitor, "redeliver", self._deliveries.redeliver_operation_delivery)
 
+    async def note_submitted(self, request: Request, visitor: Viewer) -> Response:
+        """Write down what the page's form has submitted: it speaks to the application's own route, unlike this one."""
+        operation_id = request.path_params["operation_id"]
+        require_operator(request, visitor, f"note {operation_id}")
+        operation = await self._gateway.parts().service.get(operation_id, owner=None)
+        record(visitor, "run", operation.id, operation.kind)
+        return answered({"id": operation.id})
+
     async def act_on_many(self, request: Request, visitor: Viewer) -> Response:
         """Act on the next portion of what matches."""
         try:
@@ -228,7 +244,7 @@ class _Handlers:
             detail = f"The request cannot be read: {error.errors(include_url=False, include_input=False)[0]['msg']}."
             raise MalformedRequest(detail) from error
         require_operator(request, visitor, f"{wish.action} many operations")
-        return _json(await bulk.act(self._gateway.parts(), visitor, wish))
+        return answered(await bulk.act(self._gateway.parts(), visitor, wish))
 
     async def _act(
         self,
@@ -243,8 +259,3 @@ class _Handlers:
         answer = await handler(request, None)
         record(visitor, action, operation.id, operation.kind)
         return answer
-
-
-def _json(body: Any) -> Response:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return Response(json.dumps(body).encode(), media_type=_JSON, headers=headers)

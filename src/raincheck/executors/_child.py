@@ -17,9 +17,11 @@ from raincheck.core.outcome import Raised
 from raincheck.executors._child_loop import ChildLoop
 from raincheck.executors._child_recorder import ChildRecorder
 from raincheck.executors._frames import FrameType, receive_frame
+from raincheck.executors._orphans import kill_all_children
 from raincheck.executors._targets import find_kind
 from raincheck.executors._wire import decode_request, encode_outcome
 from raincheck.logs import operation_records, run_logging
+from raincheck.telemetry.tracing import in_child
 
 if TYPE_CHECKING:
     from raincheck.core.outcome import Outcome
@@ -57,7 +59,7 @@ def _run(request: Frame, *, sock: socket.socket, loop: ChildLoop, recorder: Chil
         _reseed_numpy()
         threading.Thread(target=_watch, args=(sock, loop, recorder), name="raincheck-watch", daemon=True).start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _OUR_SIGNALS)
-        with operation_records(), run_logging(invocation.context):
+        with operation_records(), run_logging(invocation.context), in_child(invocation.trace):
             return loop.run(invocation)
     except Exception as error:  # noqa: BLE001 - nothing of this is the user's function; tell the operator
         problem = Problem(code="executor-error", title="The operation could not be run in a child process")
@@ -84,6 +86,7 @@ def _watch(sock: socket.socket, loop: ChildLoop, recorder: ChildRecorder) -> Non
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
                 case FrameType.DRAINED:
                     recorder.drained(told.fields()["number"])
+    kill_all_children()  # first, since nobody would find what left the group afterwards
     os.killpg(0, signal.SIGKILL)
 
 

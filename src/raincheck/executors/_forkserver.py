@@ -25,12 +25,15 @@ from typing import TYPE_CHECKING, Any
 from raincheck.executors._child import run_child
 from raincheck.executors._frames import FrameReader, FrameType, frame, receive_frame
 from raincheck.executors._memory import GroupMemory
+from raincheck.executors._orphans import adopt_orphans, kill_all_children, kill_children
 from raincheck.executors._targets import import_plan
 
 if TYPE_CHECKING:
     from raincheck.executors._frames import Frame
 
 MEMORY_PERIOD_MS = 50
+# OpenTelemetry's SDK starts its own threads again in each child, with fresh locks (``os.register_at_fork``).
+_RESTARTED_AFTER_FORK = ("OtelBatch", "OtelPeriodicExportingMetricReader")
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
@@ -47,8 +50,10 @@ def main(control_fd: int) -> None:
         control.sendall(frame(FrameType.REFUSED, {"traceback": traceback.format_exc()}))
         return
     threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    threads = [name for name in threads if not name.startswith(_RESTARTED_AFTER_FORK)]
     gc.collect()
     gc.freeze()  # else the first collection in each child would copy every page of the imported modules
+    adopt_orphans()
     server = _ForkServer(control)
     control.sendall(frame(FrameType.READY, {"threads": threads}))
     server.serve()
@@ -98,8 +103,12 @@ class _ForkServer:
         except (BrokenPipeError, ConnectionResetError):
             return
         finally:
-            for child in self._children.values():
-                kill_group(child.pid)
+            self._end_all()
+
+    def _end_all(self) -> None:
+        for child in self._children.values():
+            kill_group(child.pid)
+        kill_all_children()  # what escaped a group is a child here once its run has died
 
     def _obey(self) -> bool:
         data, fds, _, _ = socket.recv_fds(self._control, 65536, 16)
@@ -147,6 +156,7 @@ class _ForkServer:
             for received in self._received_fds:
                 os.close(received)
             os.nice(niceness)
+            adopt_orphans()
             code = run_child(fd)
         except BaseException:  # noqa: BLE001 - the executor sees a death, the log sees why
             traceback.print_exc()
@@ -165,11 +175,12 @@ class _ForkServer:
 
     def _reap(self) -> None:
         """Take leave of dead children: first kill what they left running, while their group id is still theirs."""
-        for child in tuple(self._children.values()):
-            code = _exit_code(child.pid)
-            if code is None:
-                continue
+        ended = [(child, code) for child in self._children.values() if (code := _exit_code(child.pid)) is not None]
+        for child, _ in ended:
             del self._children[child.number]
+        # Each living run adopts its own orphans, so what else is here was left by runs that have ended.
+        kill_children(spared={child.pid for child in self._children.values()})
+        for child, code in ended:
             self._tell(FrameType.ENDED, number=child.number, code=code, over_memory=child.over_memory)
 
     def _limited(self) -> bool:

@@ -17,6 +17,7 @@ from raincheck.core.errors import ExecutorError
 from raincheck.executors._channel import Channel
 from raincheck.executors._forkserver import kill_group
 from raincheck.executors._frames import FrameType, frame
+from raincheck.executors._orphans import kill_all_children_of
 
 if TYPE_CHECKING:
     import signal
@@ -142,6 +143,8 @@ class ForkServer:
                 self._note(one)
         self.alive = False
         for child in tuple(self.children.values()):
+            if child.pid is not None and child.channel.is_open():
+                await asyncio.to_thread(kill_all_children_of, child.pid)
             # Only a child that is alive holds its socket, so its process id cannot belong to another process yet.
             if child.pid is not None and child.channel.is_open():
                 kill_group(child.pid)

@@ -11,6 +11,7 @@ from raincheck.context import OperationContext
 from raincheck.core.events import LogLine, Output
 from raincheck.core.operation import Problem, Progress
 from raincheck.core.outcome import AskedToRetry, Interrupted, Raised, Returned
+from raincheck.core.trace_context import TraceContext
 from raincheck.executors._frames import Frame, FrameType, frame
 from raincheck.invocation import Invocation
 
@@ -36,6 +37,7 @@ def encode_request(invocation: Invocation, target: str) -> bytes:
         "files": {name: str(path) for name, path in invocation.files.items()},
         "staging": str(invocation.staging),
         "max_result": invocation.max_result,
+        "trace": None if invocation.trace is None else [invocation.trace.traceparent, invocation.trace.tracestate],
     }
     return frame(FrameType.REQUEST, fields, invocation.stored.encode("utf-8", "surrogatepass"))
 
@@ -62,6 +64,7 @@ def decode_request(request: Frame, kind: Kind, recorder: Recorder) -> Invocation
         files={name: Path(path) for name, path in fields["files"].items()},
         staging=Path(fields["staging"]),
         max_result=fields["max_result"],
+        trace=None if fields["trace"] is None else TraceContext(*fields["trace"]),
     )
 
 
@@ -115,6 +118,7 @@ def encode_outcome(outcome: Outcome, *, terminated: bool) -> bytes:
         case Raised():
             error = _fields(outcome.error) | {"extensions": dict(outcome.error.extensions)}
             fields |= {"error": error, "retryable": outcome.retryable, "traceback": outcome.traceback}
+            fields["exception"] = outcome.exception
         case AskedToRetry():
             after = outcome.after
             fields["after"] = [after.days, after.seconds, after.microseconds]
@@ -140,7 +144,8 @@ def _outcome(fields: dict[str, Any], body: bytes) -> Outcome:
         case "Raised":
             error = fields["error"]
             error["headers"] = _pairs(error["headers"])
-            return Raised(error=Problem(**error), retryable=fields["retryable"], traceback=fields["traceback"])
+            told = {name: fields[name] for name in ("retryable", "traceback", "exception")}
+            return Raised(error=Problem(**error), **told)
         case "AskedToRetry":
             days, seconds, microseconds = fields["after"]
             return AskedToRetry(after=timedelta(days=days, seconds=seconds, microseconds=microseconds))

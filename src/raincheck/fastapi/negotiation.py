@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from raincheck.core.errors import MalformedRequest
 from raincheck.core.quantities import duration
+from raincheck.core.trace_context import received
 from raincheck.fastapi.callback_headers import requested_callback
 from raincheck.fastapi.string_dictionary import string_dictionary
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from raincheck.core.endpoints import Callback, Callbacks
+    from raincheck.core.trace_context import TraceContext
 
 LONGEST_WAIT = 60.0
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -39,7 +41,10 @@ _OURS = frozenset(
         b"callback-url",
         b"callback-events",
         b"content-length",
+        b"content-type",
         b"accept",
+        b"traceparent",
+        b"tracestate",
     },
 )
 
@@ -87,7 +92,7 @@ def applied(preferences: Preferences, *, waited: bool, asynchronous: bool) -> st
     return ", ".join(parts) or None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SubmitOptions:
     """What the submit headers say."""
 
@@ -97,8 +102,10 @@ class SubmitOptions:
     metadata: dict[str, str] | None = None
     not_before: datetime | None = None
     content_length: int | None = None
+    content_type: str | None = None
     stream: bool = False
     callback: Callback | None = None
+    trace: TraceContext | None = None
 
 
 def submit_options(
@@ -114,32 +121,40 @@ def submit_options(
     :raises CallbacksDisabled: the caller names a callback URL where there are none.
     :raises CallbackUrlRefused: the caller names one that is not allowed.
     """
+    options = SubmitOptions()
     found: dict[bytes, list[str]] = {}
     for name, value in headers:
-        if name in _OURS:
+        if name not in _OURS:
+            continue
+        if name == b"content-length":
+            if options.content_length is None and value.isdigit():
+                options.content_length = int(value)
+        elif name == b"content-type":
+            if options.content_type is None:
+                options.content_type = value.decode("latin-1")
+        elif name == b"accept":
+            options.stream = options.stream or b"text/event-stream" in value
+        else:
             found.setdefault(name, []).append(value.decode("latin-1"))
-    if not found:
-        return _NO_OPTIONS
-    if len(found) == 1 and b"content-length" in found:  # what most requests send
-        return SubmitOptions(content_length=_length(found))
-    return SubmitOptions(
-        preferences=parse_prefer(found[b"prefer"]) if b"prefer" in found else _NO_PREFERENCES,
-        idempotency_key=_single(found, b"idempotency-key", idempotency_key),
-        timeout=_single(found, b"operation-timeout", operation_timeout),
-        metadata=operation_metadata(found[b"operation-metadata"]) if b"operation-metadata" in found else None,
-        not_before=_not_before(found, now),
-        content_length=_length(found),
-        stream=any("text/event-stream" in value for value in found.get(b"accept", ())),
-        callback=requested_callback(found.get(b"callback-url", ()), found.get(b"callback-events", ()), rules=callbacks),
+    if found:
+        _read(found, options, now=now, callbacks=callbacks)
+    return options
+
+
+def _read(found: dict[bytes, list[str]], options: SubmitOptions, *, now: datetime, callbacks: Callbacks | None) -> None:
+    """Read the headers that few requests have."""
+    if b"prefer" in found:
+        options.preferences = parse_prefer(found[b"prefer"])
+    if b"operation-metadata" in found:
+        options.metadata = operation_metadata(found[b"operation-metadata"])
+    options.idempotency_key = _single(found, b"idempotency-key", idempotency_key)
+    options.timeout = _single(found, b"operation-timeout", operation_timeout)
+    options.not_before = _not_before(found, now)
+    options.callback = requested_callback(
+        found.get(b"callback-url", ()), found.get(b"callback-events", ()), rules=callbacks
     )
-
-
-_NO_OPTIONS = SubmitOptions()
-
-
-def _length(found: dict[bytes, list[str]]) -> int | None:
-    length = found.get(b"content-length", [""])[0]
-    return int(length) if length.isdigit() else None
+    if b"traceparent" in found:
+        options.trace = received(found[b"traceparent"], found.get(b"tracestate", []))
 
 
 def _single(found: dict[bytes, list[str]], name: bytes, parse):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

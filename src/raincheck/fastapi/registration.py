@@ -101,7 +101,7 @@ class Prepared:
     route_options: dict[str, Any]
 
 
-def prepare(function: Callable[..., Any], *, registry: Registry, path: str, options: dict[str, Any]) -> Prepared:
+def prepare(function: Callable[..., Any], *, registry: Registry, options: dict[str, Any]) -> Prepared:
     """Analyse a function and return its kind with the route that submits it; nothing is registered yet.
 
     :raises DefinitionError: the function or a keyword cannot be used; the message names the remedy.
@@ -113,8 +113,6 @@ def prepare(function: Callable[..., Any], *, registry: Registry, path: str, opti
     plan = binding.plan
     kind = _kind(function, plan, executor, ours, binding)
     registry.refuse_taken(kind, plan.name)
-    if options.get("dependencies"):
-        registry.guarded.append(f"{plan.name} ({path})")
     submitter = Submitter(gateway=registry.gateway, kind=kind, capture=binding.inputs)
     return Prepared(plan, kind, submitter, _route_options(kind, binding, options, result, registry))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,11 +28,13 @@ from raincheck.fastapi.problems import problem_response
 from raincheck.fastapi.results import result_response, retry_after_seconds
 from raincheck.fastapi.stream_routes import StreamEndpoint, StreamRoutes
 from raincheck.fastapi.tickets import TicketRoutes
+from raincheck.fastapi.turning_away import RouterUnder, RoutesUnder
 from raincheck.fastapi.websocket import SocketEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from fastapi import APIRouter
     from starlette.types import Receive, Scope, Send
 
     from raincheck.fastapi.serving import Gateway
@@ -47,7 +48,7 @@ _DELIVERIES = "/operations/{operation_id}/deliveries"
 class OperationRoutes(NamedTuple):
     """What an application includes: ``live`` goes first, and answers what ``routers`` documents of streams."""
 
-    live: list[BaseRoute]
+    live: BaseRoute
     routers: list[APIRouter]
 
 
@@ -65,7 +66,12 @@ def operation_routes(
     :param outer_dependencies: those of the application, which FastAPI adds to the routers and nobody to live routes.
     :param webhooks: whether the application sends any, so that there are deliveries to look at.
     """
-    router = APIRouter(prefix=gateway.prefix, dependencies=list(dependencies), tags=["operations"])
+    router = RouterUnder(
+        f"{gateway.prefix}/operations",
+        prefix=gateway.prefix,
+        dependencies=list(dependencies),
+        tags=["operations"],
+    )
     routes = OperationHandlers(gateway, listed=owner is not None)
     caller = owner_parameter(owner)
     authorisation = Authorisation(owner=caller, guards=[*outer_dependencies, *dependencies])
@@ -101,14 +107,14 @@ def operation_routes(
         add(_DELIVERIES, "GET", deliveries.list_operation_deliveries, delivery_documents.DELIVERIES)
         redeliver = f"{_DELIVERIES}/{{delivery_id}}/redeliver"
         add(redeliver, "POST", deliveries.redeliver_operation_delivery, delivery_documents.REDELIVER)
-    router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", _OtherMethods("DELETE, GET")))
+    router.routes.append(Route(f"{router.prefix}/operations/{{operation_id}}", OtherMethods("DELETE, GET")))
     live = _live(
         gateway, streams, SocketEndpoint(gateway, authorisation=authorisation, allowed_origins=allowed_origins)
     )
     return OperationRoutes(live, [router, _unguarded(gateway, streams, guarded=guarded)])
 
 
-def _live(gateway: Gateway, streams: StreamRoutes, socket: SocketEndpoint) -> list[BaseRoute]:
+def _live(gateway: Gateway, streams: StreamRoutes, socket: SocketEndpoint) -> BaseRoute:
     """Return the routes whose connections stay open, without what FastAPI keeps for each."""
     operations = f"{gateway.prefix}/operations"
     routes: list[BaseRoute] = []
@@ -118,13 +124,13 @@ def _live(gateway: Gateway, streams: StreamRoutes, socket: SocketEndpoint) -> li
     ):
         route = Route(path, StreamEndpoint(handler), methods=["GET"])
         route.methods = {"GET"}  # Starlette adds HEAD, and a stream without a body would never end
-        routes += [route, Route(path, _OtherMethods("GET"))]
-    return [*routes, WebSocketRoute(f"{operations}/ws", socket)]
+        routes += [route, Route(path, OtherMethods("GET"))]
+    return RoutesUnder(operations, [*routes, WebSocketRoute(f"{operations}/ws", socket)])
 
 
 def _unguarded(gateway: Gateway, streams: StreamRoutes, *, guarded: bool) -> APIRouter:
     """Return the route that runs the guards by itself, as a ticket may take their place."""
-    router = APIRouter(prefix=gateway.prefix, tags=["operations"])
+    router = RouterUnder(f"{gateway.prefix}/operations", prefix=gateway.prefix, tags=["operations"])
 
     async def get_operation_events(request: Request) -> Response:
         try:
@@ -139,13 +145,14 @@ def _unguarded(gateway: Gateway, streams: StreamRoutes, *, guarded: bool) -> API
     return router
 
 
-class _OtherMethods:
+class OtherMethods:
     """Answers 405 with all methods of a path; by itself each route would only name its own (RFC 9110 §15.5.6)."""
 
     def __init__(self, allowed: str) -> None:
         self._allowed = allowed
 
     async def __call__(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
+        """Refuse."""
         raise HTTPException(405, headers={"Allow": self._allowed})
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from raincheck.fastapi.guards import has_guarding_parameter
 from raincheck.fastapi.registration import Registry, prepare
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ def operation_decorator(
     """Return the decorator that registers a function and gives it back unchanged, directly callable."""
 
     def decorate(function: F) -> F:
-        prepared = prepare(function, registry=registry, path=path, options=options)
-        if isinstance(target, OperationRouter) and target.dependencies and not options.get("dependencies"):
-            registry.guarded.append(f"{prepared.plan.name} ({target.prefix}{path})")
+        prepared = prepare(function, registry=registry, options=options)
+        own = target if isinstance(target, OperationRouter) else None  # an application's dependencies guard all routes
+        if options.get("dependencies") or (own and own.dependencies) or has_guarding_parameter(prepared.plan):
+            registry.guarded.append(f"{prepared.plan.name} ({own.prefix if own else ''}{path})")
         submitter = prepared.submitter
 
         async def endpoint(**values: Any) -> Response:

@@ -9,7 +9,7 @@ from raincheck.core.errors import NotStarted
 from raincheck.core.wire import Links
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime, timedelta
 
     from starlette.requests import Request
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from raincheck.roles.follower import Follower
     from raincheck.roles.handover import Handover
     from raincheck.roles.owner_follower import OwnerFollower
+    from raincheck.roles.readiness import Readiness
     from raincheck.roles.service import Service
 
 
@@ -41,6 +42,8 @@ class Serving:
     overview: OverviewStore
     liveness: Liveness
     lease: timedelta
+    readiness: Readiness
+    exposition: Callable[[str], Awaitable[tuple[bytes, str]]] | None
 
 
 class Gateway:

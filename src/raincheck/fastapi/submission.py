@@ -83,8 +83,8 @@ class Submitter:
         await parts.service.check_room()
         operation_id = parts.service.new_id()
         seconds = 0.0 if options.stream else self._seconds_to_wait(options.preferences)
-        captured = await self._store_input(request, values, parts, operation_id)
-        _check_size(len(captured.content.body), parts)
+        captured = await self._store_input(request, values, parts, operation_id, options.content_type)
+        _check_size(captured.size, parts)
         if not seconds:
             submitted = await self._submit(parts, operation_id, captured, options, owner)
             if isinstance(submitted, Replayed):
@@ -103,13 +103,14 @@ class Submitter:
         values: Mapping[str, Any],
         parts: Serving,
         operation_id: str,
+        content_type: str | None,
     ) -> CapturedInput:
         async def put_blob(name: str, chunks: AsyncIterator[bytes]) -> Blob:
             # The stored request names files without the operation's id, so that a retry can take them along.
             return replace(await parts.blobs.put(f"{operation_id}/0/{name}", chunks), name=name)
 
         try:
-            return await self._capture.capture(request, values, put_blob)
+            return await self._capture.capture(request, values, put_blob, content_type=content_type)
         except BaseException:
             await parts.blobs.remove_operations([operation_id])
             raise
@@ -132,8 +133,9 @@ class Submitter:
             timeout=options.timeout,
             not_before=options.not_before,
             callback=options.callback,
+            trace=options.trace,
             idempotency_key=key,
-            fingerprint=None if key is None else fingerprint(captured.content),
+            fingerprint=None if key is None else fingerprint(captured.content()),
         )
         if captured.values is not None:
             parts.handover.give(operation_id, captured.values)

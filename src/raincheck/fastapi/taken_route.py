@@ -6,7 +6,6 @@ changes how its own body is read. FastAPI decides it per inclusion, in a context
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi import params
@@ -19,43 +18,35 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-@dataclass(frozen=True, slots=True)
 class TakenRoute:
-    """The route that took a request, as included."""
+    """The route that took a request, as included.
 
-    _state: Any
+    :ivar reads_body: whether the function or one of its dependencies reads the body.
+    :ivar reads_form: whether the body is read as a form.
+    :ivar embeds: whether each body parameter is read from a key of its own.
+    :ivar guesses_json: whether a body without a content type is read as JSON.
+    """
 
-    @classmethod
-    def of(cls, request: Request) -> TakenRoute:
-        """Return the route of a request that FastAPI has routed."""
-        route = request.scope["route"]
-        context = request.scope.get("fastapi", {}).get("effective_route_context")
-        return cls(context if getattr(context, "original_route", None) is route else route)
+    __slots__ = ("embeds", "guesses_json", "reads_body", "reads_form", "state")
 
-    @property
-    def reads_body(self) -> bool:
-        """Whether the function or one of its dependencies reads the body."""
-        return self._state.body_field is not None
-
-    @property
-    def reads_form(self) -> bool:
-        """Whether the body was read as a form."""
-        return reads_form(self._state)
-
-    @property
-    def embeds(self) -> bool:
-        """Whether each body parameter is read from a key of its own."""
-        return embeds(self._state)
-
-    @property
-    def guesses_json(self) -> bool:
-        """Whether a body without a content type was read as JSON."""
-        strict = self._state.strict_content_type
-        return not getattr(strict, "value", strict)
+    def __init__(self, state: Any) -> None:
+        self.state = state
+        self.reads_body = state.body_field is not None
+        self.reads_form = reads_form(state)
+        self.embeds = embeds(state)
+        strict = state.strict_content_type
+        self.guesses_json = not getattr(strict, "value", strict)
 
     def credential_keys(self) -> frozenset[str]:
         """Return the query and header keys of the API key schemes among the dependencies, lower case."""
-        return frozenset(_credential_keys(self._state.dependant))
+        return frozenset(_credential_keys(self.state.dependant))
+
+
+def state_of(request: Request) -> Any:
+    """Return what FastAPI keeps of the route of a request that it has routed."""
+    route = request.scope["route"]
+    context = request.scope.get("fastapi", {}).get("effective_route_context")
+    return context if getattr(context, "original_route", None) is route else route
 
 
 def embeds(route: APIRoute | Any) -> bool:

@@ -18,16 +18,19 @@ from raincheck.core.webhook_body import webhook_body
 from raincheck.ports import DeliveryClaim, DeliveryStore, Lease, OperationStore
 from raincheck.roles.receivers import FIRST_ROOM, Receivers
 from raincheck.roles.trouble import Trouble
+from raincheck.telemetry.telemetry import UNWATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from raincheck.core.delivery_rules import Verdict
-    from raincheck.core.endpoints import WebhookPolicy
+    from raincheck.core.endpoints import Callbacks, Webhook, WebhookPolicy
+    from raincheck.core.trace_context import TraceContext
     from raincheck.core.transitions import Change
     from raincheck.core.wire import Links
     from raincheck.ports import Deliverer, Liveness
+    from raincheck.telemetry.telemetry import Telemetry
 
 logger = logging.getLogger("raincheck.webhooks")
 _POLL = 1.0
@@ -66,6 +69,7 @@ class Courier:
         chance: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
         slots: int = 100,
+        telemetry: Telemetry = UNWATCHED,
     ) -> None:
         self._store = store
         self._deliverer = deliverer
@@ -77,6 +81,7 @@ class Courier:
         self._chance = chance
         self._monotonic = monotonic
         self._slots = slots
+        self._telemetry = telemetry
         self._receivers = Receivers(monotonic=monotonic)
         self._look = asyncio.Event()
         self._sending: dict[asyncio.Task[None], Delivery] = {}
@@ -219,11 +224,15 @@ class Courier:
     async def _deliver(self, delivery: Delivery) -> None:
         answered: bool | None = None
         try:
-            message = await self._message(delivery)
-            if message is None:
+            operation = await self._store.get(delivery.operation)
+            rules = self._policy.rules_for(delivery.source, delivery.url)
+            if not isinstance(operation, Operation) or rules is None:  # deleted meanwhile, and its deliveries with it
                 return
             began = self._clock()
-            attempt = await self._attempt(message)
+            with self._telemetry.tracing.attempting(delivery, operation) as span:
+                attempt = await self._attempt(self._message(delivery, operation, rules, span.context))
+                span.ended(attempt)
+            self._telemetry.instruments.attempted(attempt)
             answered = attempt.status is not None or (None if attempt.failure not in _SILENCE else False)
             await self._settle(delivery, attempt, began)
         except asyncio.CancelledError:
@@ -235,11 +244,9 @@ class Courier:
             if self._receivers.ended(delivery.receiver, answered=answered):
                 self._look.set()
 
-    async def _message(self, delivery: Delivery) -> Message | None:
-        operation = await self._store.get(delivery.operation)
-        rules = self._policy.rules_for(delivery.source, delivery.url)
-        if not isinstance(operation, Operation) or rules is None:  # deleted meanwhile, and its deliveries with it
-            return None
+    def _message(
+        self, delivery: Delivery, operation: Operation, rules: Webhook | Callbacks, trace: TraceContext | None
+    ) -> Message:
         return Message(
             id=delivery.id,
             url=delivery.url,
@@ -249,6 +256,7 @@ class Courier:
             allow=rules.allow,
             private_networks=rules.private_networks,
             origin=self._policy.origin_for(delivery.source),
+            traceparent="" if trace is None else trace.traceparent,
         )
 
     async def _attempt(self, message: Message) -> Attempt:
@@ -291,6 +299,8 @@ class Courier:
 
     def _report(self, verdict: Verdict, attempt: Attempt) -> None:
         delivery, health = verdict.delivery, verdict.health
+        if delivery.finished_at is not None:
+            self._telemetry.instruments.delivery_ended(delivery.status)
         found = attempt.failure if attempt.status is None else f"status {attempt.status}"
         if delivery.status is DeliveryStatus.PENDING:
             self._look_at(delivery.due_at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
@@ -24,6 +25,7 @@ class Heartbeat:
 
     :param held: the leases of the moment, safe to call from another thread.
     :param renewed: told on the owning loop which leases are lost and which runs were asked to cancel.
+    :param monotonic: seconds, for ``silence``.
     """
 
     def __init__(
@@ -34,19 +36,28 @@ class Heartbeat:
         clock: Callable[[], datetime],
         held: Callable[[], list[Lease]],
         renewed: Callable[[Renewal], None],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._lease = lease
         self._clock = clock
         self._held = held
         self._renewed = renewed
+        self._monotonic = monotonic
+        self._beat_at = monotonic()
         self._trouble = Trouble(logger, "leases could not be renewed")
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def silence(self) -> float:
+        """Seconds since all held leases were last renewed, or since there were none to renew."""
+        return self._monotonic() - self._beat_at
+
     async def start(self) -> None:
         """Start the thread."""
+        self._beat_at = self._monotonic()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._beat, name="raincheck-heartbeat", daemon=True)
         self._thread.start()
@@ -79,6 +90,7 @@ class Heartbeat:
                     pause = interval / 10
                 else:
                     self._trouble.over()
+                    self._beat_at = self._monotonic()
                     pause = interval
                     if renewal is not None and not self._loop.is_closed():  # type: ignore[union-attr]
                         self._loop.call_soon_threadsafe(self._renewed, renewal)  # type: ignore[union-attr]

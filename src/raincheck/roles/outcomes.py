@@ -55,8 +55,8 @@ class OutcomeWriter:
         *,
         rest: tuple[list[Entry], Progress | None],
         draining: bool,
-    ) -> None:
-        """Record an outcome. A lease that is lost by now drops it, with a line in the log."""
+    ) -> Operation | None:
+        """Record an outcome and return the record. A lease that is lost by now drops it, with a line in the log."""
         result = await self._store_result(lease, outcome) if isinstance(outcome, Returned) else None
         _log_failure(lease, outcome)
         chance = self._chance()
@@ -69,9 +69,9 @@ class OutcomeWriter:
             return Change(ended.operation, operation.version, (*told.events, *ended.events))
 
         try:
-            await self._patiently(lease, transition)
+            return await self._patiently(lease, transition)
         except transitions.OutputTooLarge:
-            await self.output_too_large(lease)
+            return await self.output_too_large(lease)
 
     def _decide(  # noqa: PLR0911 - one return for each outcome
         self,
@@ -117,31 +117,32 @@ class OutcomeWriter:
         await self._patiently(lease, transition)
         return not cancelling
 
-    async def output_too_large(self, lease: Lease) -> None:
+    async def output_too_large(self, lease: Lease) -> Operation | None:
         """Fail the run because it emitted more than an operation may."""
         error = transitions.OUTPUT_TOO_LARGE
-        await self._patiently(
+        return await self._patiently(
             lease,
             lambda operation: transitions.fail(operation, run=lease.run, error=error, now=self._clock()),
         )
 
-    async def _patiently(self, lease: Lease, transition: Callable[[Operation], Change | None]) -> None:
-        """Write once the store is there; meanwhile the heartbeat keeps the lease, and the fence decides."""
+    async def _patiently(self, lease: Lease, transition: Callable[[Operation], Change | None]) -> Operation | None:
+        """Write once the store is there; meanwhile the heartbeat keeps the lease, and the fence decides.
+
+        Returns the record as written; None where the run held it no more.
+        """
         pause = _PATIENCE
         while True:
             try:
-                await self._store.change(lease.id, transition)
+                return await self._store.change(lease.id, transition)
             except (StoreUnavailable, StorageFull):
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PATIENCE, pause * 2)
             except LeaseLost as lost:
                 logger.info("%s", lost)
-                return
+                return None
             except KeyError:
                 logger.info("%s was deleted while it ran; its outcome is dropped", lease.id)
-                return
-            else:
-                return
+                return None
 
     async def _store_result(self, lease: Lease, returned: Returned) -> StoredResult:
         fields = {

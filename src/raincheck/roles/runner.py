@@ -21,6 +21,8 @@ from raincheck.invocation import Invocation
 from raincheck.logs import run_logging
 from raincheck.ports import Lease
 from raincheck.roles.journal import Journal
+from raincheck.roles.run_watch import watched
+from raincheck.telemetry.telemetry import UNWATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from raincheck.ports import BlobStore, Executor, Kind, OperationStore, Renewal
     from raincheck.roles.handover import Handover
     from raincheck.roles.outcomes import OutcomeWriter
+    from raincheck.telemetry.telemetry import Telemetry
 
 logger = logging.getLogger("raincheck.run")
 _THREAD_PATIENCE = 0.3  # the executor gives threads another second when it stops
@@ -89,6 +92,7 @@ class Runner:
         max_result: int,
         app: object | None,
         ended: Callable[[], None],
+        telemetry: Telemetry = UNWATCHED,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -100,6 +104,7 @@ class Runner:
         self._max_result = max_result
         self._app = app
         self._ended = ended
+        self._telemetry = telemetry
         self._tasks: set[asyncio.Task[None]] = set()
         self._preparing: Counter[str] = Counter()
         self._interrupting = False
@@ -126,14 +131,14 @@ class Runner:
         self.runs[run.lease] = run
         run.task = asyncio.current_task()
         try:
-            with run_logging(run.invocation.context):
+            with run_logging(run.invocation.context), watched(run, self._telemetry) as watch:
                 self._limit_time(run)
                 if self._interrupting:  # it was still being prepared when the others were told
                     self.stop_run(run, StopReason.DRAIN)
                 outcome = await self._execute(run)
                 if run.timer is not None:
                     run.timer.cancel()
-                await self._finish(run, outcome)
+                watch.ended(outcome, await self._finish(run, outcome))
         finally:
             if run.timer is not None:
                 run.timer.cancel()
@@ -286,18 +291,18 @@ class Runner:
 
     # --- the outcome ----------------------------------------------------------------------------------------------
 
-    async def _finish(self, run: Run, outcome: Outcome) -> None:
+    async def _finish(self, run: Run, outcome: Outcome) -> Operation | None:
+        """Write the outcome and return the record; None where the run holds it no more."""
         rest = await run.journal.finish()
         if isinstance(run.failure, transitions.OutputTooLarge):
-            await self._outcomes.output_too_large(run.lease)
-            return
+            return await self._outcomes.output_too_large(run.lease)
         if run.timing_out is not None and run.reason is StopReason.TIMEOUT and not await run.timing_out:
             run.reason = StopReason.CANCEL  # written by another process, and seen only now
         if run.reason in {StopReason.TIMEOUT, StopReason.LOST}:
             self._log_dropped(run, outcome)
-            return
+            return None
         interrupted_by_drain = run.reason is StopReason.DRAIN
-        await self._outcomes.write(run.lease, run.kind, outcome, rest=rest, draining=interrupted_by_drain)
+        return await self._outcomes.write(run.lease, run.kind, outcome, rest=rest, draining=interrupted_by_drain)
 
     def _log_dropped(self, run: Run, outcome: Outcome) -> None:
         if not isinstance(outcome, Interrupted):

@@ -21,15 +21,18 @@ from raincheck.core.errors import (
 from raincheck.core.moments import EPOCH, milliseconds
 from raincheck.core.operation import Operation, Status, changed
 from raincheck.ports import Accepted, KeyConflict, Replayed, Tombstone
+from raincheck.telemetry.telemetry import UNWATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from raincheck.core.endpoints import Callback
-    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore, Submitted
+    from raincheck.core.trace_context import TraceContext
+    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore
     from raincheck.roles.claimer import Claimer
     from raincheck.roles.durations import Durations
     from raincheck.roles.tail import Tail, Watcher
+    from raincheck.telemetry.telemetry import Telemetry
 
 _RECOUNT = 0.1
 _KEPT_AT_LEAST = timedelta(hours=24)
@@ -37,7 +40,10 @@ _KEPT_AT_LEAST = timedelta(hours=24)
 
 @dataclass(slots=True, kw_only=True)
 class Submission:
-    """What a request asks for, validated."""
+    """What a request asks for, validated.
+
+    :param trace: what its headers say; the caller's current span goes before it.
+    """
 
     id: str
     kind: Kind
@@ -48,8 +54,9 @@ class Submission:
     not_before: datetime | None = None
     idempotency_key: str | None = None
     fingerprint: str | None = None
-    rerun_of: str | None = None
+    rerun_of: Operation | None = None
     callback: Callback | None = None
+    trace: TraceContext | None = None
 
 
 class Service:
@@ -57,6 +64,7 @@ class Service:
 
     ``claimer`` is set while this process runs work: then what is accepted may start in the same transaction.
 
+    :param new_id: returns a fresh id for milliseconds since 1970.
     :param max_queued: how many operations may wait; the count is at most 0.1 s old when it refuses.
     """
 
@@ -69,8 +77,9 @@ class Service:
         durations: Durations,
         kinds: Mapping[str, Kind],
         clock: Callable[[], datetime],
-        entropy: Callable[[int], bytes],
+        new_id: Callable[[int], str],
         max_queued: int,
+        telemetry: Telemetry = UNWATCHED,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -78,8 +87,9 @@ class Service:
         self._durations = durations
         self._kinds = kinds
         self._clock = clock
-        self._entropy = entropy
+        self._new_id = new_id
         self._max_queued = max_queued
+        self._tracing = telemetry.tracing
         self._queued_at_most = 0
         self._counted_at = -1.0
         self._drafts: dict[str, Operation] = {}
@@ -88,8 +98,7 @@ class Service:
 
     def new_id(self) -> str:
         """Return a fresh operation id, so that files can be stored under it before the submit."""
-        now = milliseconds(self._clock())
-        return names.operation_id(milliseconds=now, entropy=self._entropy(names.RANDOM_BYTES))
+        return self._new_id(milliseconds(self._clock()))
 
     async def submit(self, submission: Submission) -> Accepted | Replayed:
         """Make an operation durable, or find the one its idempotency key belongs to.
@@ -99,8 +108,23 @@ class Service:
         :raises IdempotencyKeyReused: the key came with a different request before.
         :raises OperationDeleted: the key's operation was deleted.
         """
-        await self.check_room()
-        submitted = await self._store_operation(self._operation(submission))
+        with self._tracing.submitting(
+            submission.kind.name, given=submission.trace, rerun_of=submission.rerun_of
+        ) as span:
+            if self.draining or self._queued_at_most >= self._max_queued:
+                await self.check_room()
+            accepted = await self._submit(submission, self._operation(submission, span.context))
+            span.submitted(accepted.operation, replayed=isinstance(accepted, Replayed))
+            return accepted
+
+    async def _submit(self, submission: Submission, operation: Operation) -> Accepted | Replayed:
+        claimer = self.claimer
+        claim = None if claimer is None else claimer.offer(operation)
+        try:
+            submitted = await self._store.submit(operation, claim=claim)
+        finally:
+            if claimer is not None and claim is not None:
+                claimer.settle(operation)
         match submitted:
             case Accepted(begun=begun):
                 self._queued_at_most += begun is None
@@ -116,16 +140,7 @@ class Service:
             case Tombstone():
                 raise _gone(submitted)
 
-    async def _store_operation(self, operation: Operation) -> Submitted:
-        claim = None if self.claimer is None else self.claimer.offer(operation)
-        if self.claimer is None or claim is None:
-            return await self._store.submit(operation)
-        try:
-            return await self._store.submit(operation, claim=claim)
-        finally:
-            self.claimer.settle(operation)
-
-    def _operation(self, submission: Submission) -> Operation:
+    def _operation(self, submission: Submission, trace: TraceContext | None) -> Operation:
         now = self._clock()
         return changed(
             self._drafts.get(submission.kind.name) or self._draft(submission.kind),
@@ -137,10 +152,11 @@ class Service:
             scheduled_for=submission.not_before,
             deadline_at=None if submission.timeout is None else now + submission.timeout,
             metadata=submission.metadata,
-            rerun_of=submission.rerun_of,
+            rerun_of=None if submission.rerun_of is None else submission.rerun_of.id,
             idempotency_key=submission.idempotency_key,
             fingerprint=submission.fingerprint,
             callback=submission.callback,
+            trace=trace,
             input=submission.input,
         )
 
@@ -296,7 +312,7 @@ class Service:
             metadata=former.metadata,
             idempotency_key=idempotency_key,
             fingerprint=None if idempotency_key is None else f"rerun:{former.id}",
-            rerun_of=former.id,
+            rerun_of=former,
             callback=former.callback,
         )
         await self.check_room()

@@ -125,6 +125,8 @@ class HttpDeliverer:
     def _headers(self, message: Message, target: Target) -> dict[str, str]:
         signed = Signer(message.secrets).headers(message_id=message.id, sent_at=message.sent_at, body=message.body)
         about = {"Content-Type": "application/json", "Content-Length": str(len(message.body))}
+        if message.traceparent:
+            about["traceparent"] = message.traceparent
         return self._common(target) | about | signed
 
     def _common(self, target: Target) -> dict[str, str]:

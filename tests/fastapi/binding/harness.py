@@ -88,7 +88,9 @@ class Operation:
         async def endpoint(**values: Any) -> Response:
             request = values.pop(REQUEST.name)
             self.values = values
-            self.captured = await self.binding.inputs.capture(request, values, self.blobs.put)
+            self.captured = await self.binding.inputs.capture(
+                request, values, self.blobs.put, content_type=request.headers.get("content-type")
+            )
             return Response(status_code=202)
 
         self.client = (routes or Routes()).client(self.binding.plan.dress(endpoint, [REQUEST]))

@@ -749,7 +749,7 @@ def test_an_unknown_layout_is_refused(tmp_path) -> None:
 
 
 def of(operation: Operation, url: str = "/run", **request) -> str:
-    return fingerprint(operation.send(url, **request).content)
+    return fingerprint(operation.send(url, **request).content())
 
 
 def test_json_fingerprints_count_values_not_spelling(tmp_path) -> None:

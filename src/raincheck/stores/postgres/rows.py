@@ -12,6 +12,7 @@ from raincheck.core.endpoints import Callback
 from raincheck.core.events import Event, EventType
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult
+from raincheck.core.trace_context import TraceContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +25,8 @@ _LIGHT = (
     "output_events, output_bytes, metadata, rerun_of, idempotency_key, fingerprint, error, traceback, result"
 )
 # What a transition needs: the input and the result's bytes stay where they are.
-LIGHT_COLUMNS = f"{_LIGHT}, NULL::bytea AS result_body, '{{}}'::text AS input, callback"
-FULL_COLUMNS = f"{_LIGHT}, result_body, input, callback"
+LIGHT_COLUMNS = f"{_LIGHT}, NULL::bytea AS result_body, '{{}}'::text AS input, callback, trace"
+FULL_COLUMNS = f"{_LIGHT}, result_body, input, callback, trace"
 _MILLISECOND = timedelta(milliseconds=1)
 _NO_METADATA: dict[str, str] = {}
 _STATUSES = {status.value: status for status in Status}
@@ -91,6 +92,7 @@ def operation_from(row: Sequence[Any]) -> Operation:
         result=None if row[36] is None else _result_from(row[36], row[37]),
         input=original(row[38]),
         callback=None if row[39] is None else _callback_from(row[39]),
+        trace=None if row[40] is None else TraceContext(*json.loads(row[40])),
     )
 
 
@@ -124,6 +126,7 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
         _storable(operation.fingerprint),
         storable(operation.input),
         None if operation.callback is None else json.dumps([operation.callback.url, operation.callback.events]),
+        None if operation.trace is None else json.dumps([operation.trace.traceparent, operation.trace.tracestate]),
     )
 
 

@@ -42,9 +42,10 @@ class PostgresStore(PostgresDeliveries):
     :param database: where it is; the schema is made at the first start.
     """
 
-    def __init__(self, database: PostgresDatabase) -> None:
+    def __init__(self, database: PostgresDatabase, *, timed: Callable[[float, int], None] | None = None) -> None:
         super().__init__(pool=Pool(database), schema=database.schema)
         self.database = database
+        self._timed = timed
         self.clock = DatabaseClock()
         self._queries = reading.Queries(database.schema)
         self._transaction = Transaction(schema=database.schema, endpoints=lambda: self._endpoints)
@@ -66,7 +67,9 @@ class PostgresStore(PostgresDeliveries):
         finally:
             await connection.close()
         await self.pool.open()
-        writer = Writer(database=self.database, transaction=self._transaction, committed=self._publish)
+        writer = Writer(
+            database=self.database, transaction=self._transaction, committed=self._publish, timed=self._timed
+        )
         await writer.start()
         self._writer = writer
         self._clock_task = asyncio.create_task(self._keep_time(), name="raincheck-clock")

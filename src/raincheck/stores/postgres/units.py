@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from raincheck.core.operation import Operation
     from raincheck.ports import Claim, Submitted
 
-_INSERTED, _UPDATED, _EVENT = 27, 24, 6  # columns
+_INSERTED, _UPDATED, _EVENT = 28, 24, 6  # columns
 _KIND, _OWNER, _KEY = 1, 2, 23  # places in a row to insert
 _NUMBER = "pg_current_xact_id()::text"
 

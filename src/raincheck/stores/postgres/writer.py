@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -58,10 +59,12 @@ class Writer:
         database: PostgresDatabase,
         transaction: Transaction,
         committed: Callable[[Sequence[Change]], None],
+        timed: Callable[[float, int], None] | None = None,
     ) -> None:
         self._database = database
         self._transaction = transaction
         self._committed = committed
+        self._timed = timed
         self._waiting: deque[Unit] = deque()
         self._doubtful: list[Submit] = []
         self._wake = asyncio.Event()
@@ -101,7 +104,11 @@ class Writer:
             await self._wake.wait()
             self._wake.clear()
             while batch := self._cut():
+                writes = len(batch.units)
+                began = time.perf_counter()
                 await self._finish(batch)
+                if self._timed is not None:
+                    self._timed(time.perf_counter() - began, writes)
 
     def _cut(self) -> Batch | None:
         units: list[Unit] = []

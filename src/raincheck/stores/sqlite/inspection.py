@@ -10,7 +10,7 @@ from urllib.parse import quote
 from raincheck.core.errors import StoreError
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.stores.inspection import Holder, Some, Waiting, Work
-from raincheck.stores.sqlite.opening import newest_schema, refuse_foreign, schema_version
+from raincheck.stores.sqlite.opening import closing_after_errors, newest_schema, refuse_foreign, schema_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     log = path.with_name(path.name + "-wal")
     mode = "mode=ro" if log.exists() else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=_PATIENCE, isolation_level=None)
-    connection.execute("PRAGMA query_only = ON")
+    with closing_after_errors(connection):
+        connection.execute("PRAGMA query_only = ON")
     return connection
 
 
@@ -75,8 +76,8 @@ def _refuse_unreadable(connection: sqlite3.Connection, path: Path) -> None:
     version = schema_version(connection)
     if version < newest_schema():
         msg = (
-            f"{path} has schema {version}, this release reads {newest_schema()}. Start the application with this "
-            "release once, which brings the file up to date."
+            f"{path} has schema {version}, this release reads {newest_schema()}. Run `raincheck migrate` with this "
+            "release, or start the application with it: both bring the file up to date."
         )
         raise StoreError(msg)
 

@@ -17,7 +17,13 @@ from raincheck.stores.sqlite.many_rows import write_rows
 from raincheck.stores.sqlite.opening import newest_schema, schema_version
 from raincheck.stores.sqlite.page import Page, json_rows
 from raincheck.stores.sqlite.queries import statement
-from raincheck.stores.sqlite.rows import FULL_COLUMNS, insert_values, operation_from
+from raincheck.stores.sqlite.rows import (
+    FULL_COLUMNS,
+    asks_nothing_special,
+    insert_values,
+    operation_from,
+    queued_values,
+)
 from raincheck.stores.sqlite.units import Alter, Submit, Work
 
 if TYPE_CHECKING:
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     Key = tuple[str, str, str | None]
 
 INSERT = statement("insert_operations")
+INSERT_QUEUED = statement("insert_queued")
 KEYS = statement("taken_keys")
 WAITING = statement("waiting")
 _OUTDATED = (
@@ -111,7 +118,11 @@ class Ledger:
         for unit in submits:
             if not unit.changes:
                 unit.result, unit.changes = Accepted(unit.operation), (transitions.accept(unit.operation),)
-        write_rows(self._connection, INSERT, [insert_values(unit.changes[0].operation) for unit in submits])
+        fresh = [unit.changes[0].operation for unit in submits]
+        if all(map(asks_nothing_special, fresh)):
+            write_rows(self._connection, INSERT_QUEUED, list(map(queued_values, fresh)))
+        else:
+            write_rows(self._connection, INSERT, list(map(insert_values, fresh)))
 
     def _leased(self, submits: Sequence[Submit]) -> Sequence[Submit]:
         """Lease what may start at once; nobody who waits is overtaken, in the database or in this batch."""

@@ -28,7 +28,7 @@ def write_rows(connection: sqlite3.Connection, template: str, rows: Sequence[tup
         connection.execute(statement_of(template, width, size), values)
 
 
-@lru_cache(maxsize=3 * len(_SIZES))
+@lru_cache(maxsize=4 * len(_SIZES))
 def statement_of(template: str, width: int, size: int) -> str:
     """Return the text for a number of rows."""
     row = f"({', '.join(['?'] * width)})"

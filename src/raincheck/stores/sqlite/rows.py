@@ -12,6 +12,7 @@ from raincheck.core.endpoints import Callback
 from raincheck.core.events import Event, EventType
 from raincheck.core.moments import milliseconds, moment_at
 from raincheck.core.operation import Operation, Problem, Progress, Status, StoredResult
+from raincheck.core.trace_context import TraceContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +25,10 @@ _LIGHT = (
     "output_events, output_bytes, metadata, rerun_of, idempotency_key, fingerprint, error, traceback, result"
 )
 # What a transition needs: the input and the result's bytes stay where they are.
-LIGHT_COLUMNS = f"{_LIGHT}, NULL, '{{}}', callback"
-FULL_COLUMNS = f"{_LIGHT}, result_body, input, callback"
+LIGHT_COLUMNS = f"{_LIGHT}, NULL, '{{}}', callback, trace"
+FULL_COLUMNS = f"{_LIGHT}, result_body, input, callback, trace"
 # What a run needs; it has no result yet.
-QUEUED_COLUMNS = f"{_LIGHT}, NULL, input, callback"
+QUEUED_COLUMNS = f"{_LIGHT}, NULL, input, callback, trace"
 _MILLISECOND = timedelta(milliseconds=1)
 _NO_METADATA: dict[str, str] = {}
 _STATUSES = {status.value: status for status in Status}
@@ -76,6 +77,40 @@ def operation_from(row: Sequence[Any]) -> Operation:
         result=None if row[36] is None else _result_from(row[36], row[37]),
         input=row[38],
         callback=None if row[39] is None else _callback_from(row[39]),
+        trace=None if row[40] is None else TraceContext(*json.loads(row[40])),
+    )
+
+
+def asks_nothing_special(operation: Operation) -> bool:
+    """Tell whether ``insert_queued.sql`` takes a new operation."""
+    return (
+        operation.version == 1
+        and operation.scheduled_for is None
+        and operation.deadline_at is None
+        and operation.rerun_of is None
+        and operation.idempotency_key is None
+        and operation.fingerprint is None
+        and operation.callback is None
+        and operation.trace is None
+    )
+
+
+def queued_values(operation: Operation) -> tuple[Any, ...]:
+    """Return what ``insert_queued.sql`` takes for a new operation."""
+    return (
+        operation.id,
+        operation.kind,
+        operation.owner,
+        operation.max_attempts,
+        operation.max_losses,
+        operation.queue,
+        operation.priority,
+        milliseconds(operation.created_at),
+        milliseconds(operation.updated_at),
+        milliseconds(operation.run_at),
+        operation.retention // _MILLISECOND,
+        json.dumps(operation.metadata) if operation.metadata else "{}",
+        operation.input,
     )
 
 
@@ -108,6 +143,7 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
         operation.fingerprint,
         operation.input,
         None if operation.callback is None else json.dumps([operation.callback.url, operation.callback.events]),
+        None if operation.trace is None else json.dumps([operation.trace.traceparent, operation.trace.tracestate]),
     )
 
 

@@ -48,8 +48,9 @@ class SqliteStore(SqliteDeliveries):
     :param path: the database file; created with mode 0600.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, timed: Callable[[float, int], None] | None = None) -> None:
         super().__init__()
+        self._timed = timed
         self.path = path
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
         self._notices: list[Callable[[], None]] = []
@@ -72,6 +73,7 @@ class SqliteStore(SqliteDeliveries):
             endpoints=lambda: self._endpoints,
             committed=self._publish,
             foreign=self._notice_foreign,
+            timed=self._timed,
         )
         self._writer.start()
 
@@ -131,7 +133,11 @@ class SqliteStore(SqliteDeliveries):
         """Make a new operation durable, leased if it may start at once; or find the one its key belongs to."""
         if not self._reserve.held:
             await self._take_reserve()
-        found: Submitted = await self._write(Submit(operation=operation, claim=claim))
+        try:
+            found: Submitted = await self._writer.write(Submit(operation=operation, claim=claim))  # type: ignore[union-attr]
+        except StorageFull:
+            await asyncio.to_thread(self._reserve.give_up)
+            raise
         return found
 
     async def _take_reserve(self) -> None:
@@ -261,7 +267,7 @@ def _claim(page: Page, claim: Claim) -> tuple[list[Operation], Sequence[Change]]
 
 def _renew(page: Page, leases: Sequence[Lease], lease_until: datetime) -> Renewal:
     pairs = json.dumps([(lease.id, lease.run) for lease in leases])
-    page.connection.execute(_RENEW, (milliseconds(lease_until), pairs))
+    page.connection.execute(_RENEW, {"until": milliseconds(lease_until), "leases": pairs})
     page.forget([lease.id for lease in leases])
     held, cancelling = set(), set()
     for operation_id, run, status in json_rows(page.connection, _RENEWED, (pairs,)):

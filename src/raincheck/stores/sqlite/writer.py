@@ -46,11 +46,13 @@ class Writer:
         endpoints: Callable[[], Sequence[Endpoint]],
         committed: Callable[[Sequence[Change]], None],
         foreign: Callable[[], None],
+        timed: Callable[[float, int], None] | None = None,
     ) -> None:
         self._connection = connection
         self._ledger = Ledger(connection, endpoints)
         self._committed = committed
         self._foreign = foreign
+        self._timed = timed
         self._waiting: deque[Unit] = deque()
         self._in_flight = False
         self._flush_scheduled = False
@@ -77,15 +79,16 @@ class Writer:
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def write(self, unit: Unit) -> Any:
-        """Wait until the unit is durable. Cancelling the wait withdraws a unit that was not handed over yet."""
+    def write(self, unit: Unit) -> asyncio.Future[Any]:
+        """Return a future that ends when the unit is durable; cancelled, it withdraws what was not handed over yet."""
         if self._closed:
             msg = "The store is closed; the process is shutting down. Send the request again."
             raise StoreUnavailable(msg, retry_after=1)
-        unit.future = self._loop.create_future()  # type: ignore[union-attr]
+        future: asyncio.Future[Any] = self._loop.create_future()  # type: ignore[union-attr]
+        unit.future = future
         self._waiting.append(unit)
         self._schedule()
-        return await unit.future
+        return future
 
     def write_urgently(self, unit: Unit) -> ThreadFuture[Any]:
         """Hand over a unit of its own from any thread, past what waits on the loop."""
@@ -141,8 +144,11 @@ class Writer:
             if batch is None:
                 return
             if batch:
+                began = time.perf_counter()
                 self._run(batch)
                 self._deliver(batch)
+                if self._timed is not None:
+                    self._timed(time.perf_counter() - began, len(batch))
             seen = self._data_version()
             if seen != data_version:
                 data_version = seen

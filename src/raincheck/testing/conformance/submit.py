@@ -11,6 +11,7 @@ import pytest
 
 from raincheck.core import transitions
 from raincheck.core.operation import Operation, Status
+from raincheck.core.trace_context import TraceContext
 from raincheck.ports import Accepted, KeyConflict, Replayed, Tombstone
 from raincheck.testing.conformance.specimens import DAY, NOW, SECOND, Store, an_operation, brought_to, record_of
 
@@ -39,6 +40,7 @@ class SubmitConformance:
             rerun_of=an_operation().id,
             idempotency_key="key-1",
             fingerprint="print-1",
+            trace=TraceContext(f"00-{'ab' * 16}-{'cd' * 8}-01", 'vendor="1",other=x'),
             input='{"body": "\\u0000"}',
         )
         assert await store.submit(operation) == Accepted(operation)

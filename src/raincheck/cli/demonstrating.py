@@ -1,0 +1,36 @@
+"""``raincheck demo``: the first thing a newcomer runs, perhaps without the packages that it needs."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import typer
+
+from raincheck.cli.ending import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What the demo imports of the extra, by its modules' names; httptools, uvloop and websockets it does without.
+NEEDED = ("anyio", "httpcore2", "httpx2", "idna", "matplotlib", "numpy", "standardwebhooks", "uvicorn")
+
+
+def run_demo(*, port: int, receiver_port: int | None, data: Path | None) -> None:
+    """Run the demo until Ctrl-C and leave with its exit status.
+
+    :raises UsageError: the extra is not installed.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        msg = (
+            f"The demo needs packages that are not installed: {', '.join(missing)}. Install them: "
+            "pip install 'raincheck[demo]'. Or run it without installing: uvx --from 'raincheck[demo]' raincheck demo."
+        )
+        raise UsageError(msg)
+    if data is not None:
+        os.environ["DEMO_DATA"] = str(data.absolute())
+    from raincheck.demo.launcher import launch  # noqa: PLC0415 - its packages are an extra
+
+    raise typer.Exit(launch(port=port, receiver_port=receiver_port))

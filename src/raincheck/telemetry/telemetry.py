@@ -1,0 +1,19 @@
+"""What the roles get to be watched by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from raincheck.telemetry.instruments import Instruments
+from raincheck.telemetry.tracing import NoTracing, Tracing
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Spans and figures of one process; by default neither."""
+
+    tracing: Tracing = field(default_factory=NoTracing)
+    instruments: Instruments = field(default_factory=Instruments)
+
+
+UNWATCHED = Telemetry()
