@@ -37,6 +37,7 @@ SLOW = {
     "capacity": capacity.measure,
     "drivers": drivers.measure,
     "million": million.measure,
+    "million-postgres": million.measure_postgres,
     "page": page.measure,
     "long_tab": long_tab.measure,
 }
