@@ -85,6 +85,32 @@ def test_a_cancel_on_one_machine_stops_the_work_on_another(fleet):
     assert web.get(operation)["status"] == "cancelled"
 
 
+def test_a_stream_goes_on_after_an_outage(fleet, fragile):
+    """From its cursor, on the same connection or on another: each chunk once, in order, and one end."""
+    fleet.settings["RAINCHECK_STORE"] = f"{fragile.url()}?schema=streams"
+    server = fleet.start().ready()
+    operation = server.submit("async", steps=12, pause=0.2)
+    seen, cursor, stopped = [], "0", False
+    while not (seen and seen[-1]["type"] == "done"):
+        path = f"/operations/{operation}/events"
+        with server.client.stream("GET", path, headers={"Last-Event-ID": cursor}) as stream:
+            if stream.status_code == 503:
+                continue
+            assert stream.status_code == 200
+            for line in stream.iter_lines():
+                if line.startswith("id:"):
+                    cursor = line.removeprefix("id:").strip()
+                if line.startswith("data:"):
+                    seen.append(json.loads(line.removeprefix("data:")))
+                if len(seen) > 3 and not stopped:
+                    stopped = True
+                    fragile.restart("immediate")
+    chunks = [event["chunk"]["step"] for event in seen if event["type"] == "output"]
+    assert chunks == list(range(12))
+    assert [event["version"] for event in seen] == sorted({event["version"] for event in seen})
+    fleet.judge([operation])
+
+
 def test_a_worker_that_is_cut_off_loses_its_work_and_writes_nothing_more(fleet, postgres, postgres_url):
     """Its lease runs out and another runs the work; back on the network it drops what it ran, and takes new work."""
     network = Network(postgres.port)
