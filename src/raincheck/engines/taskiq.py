@@ -145,19 +145,24 @@ class TaskiqEngine:
         broker = self._make_broker(topic)
         broker.register_task(take, task_name=_TASK)
         resting = asyncio.Event()
-        self._hosting.when_resting(resting.set)
         receiver = Receiver(broker, run_startup=False, ack_type=AcknowledgeType.WHEN_RECEIVED, max_async_tasks=1)
         try:
             await broker.startup()
-            async with asyncio.TaskGroup() as handing, _closing(broker.listen()) as messages:
-                while not resting.is_set() and await desk.room(executor) > 0:
-                    message = await _next(messages, resting)
-                    if message is None:
-                        break
-                    desk.expect(executor, 1)
-                    handing.create_task(_hand_in(receiver, message, desk, executor))
+            with self._hosting.stopped_by(resting.set):
+                await self._bring(broker, receiver, executor, desk, resting)
         finally:
             await _shut(broker)
+
+    async def _bring(
+        self, broker: AsyncBroker, receiver: Receiver, executor: str, desk: Desk, resting: asyncio.Event
+    ) -> None:
+        async with asyncio.TaskGroup() as handing, _closing(broker.listen()) as messages:
+            while not resting.is_set() and await desk.room(executor) > 0:
+                message = await _next(messages, resting)
+                if message is None:
+                    break
+                desk.expect(executor, 1)
+                handing.create_task(_hand_in(receiver, message, desk, executor))
 
     async def describe(self) -> str:
         """Return the kind of broker, after a connection to it."""
