@@ -68,7 +68,8 @@ class Hosting:
             await asyncio.wait(tasks, timeout=_PATIENCE)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:  # a client library that swallows a cancel must not hold up the end of the process
+            await asyncio.wait(tasks, timeout=_PATIENCE)
 
     async def _again(self, work: Callable[[], Awaitable[None]], what: str) -> None:
         while not self.resting:
