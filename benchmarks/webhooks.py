@@ -13,7 +13,7 @@ from pathlib import Path
 from raincheck.core.deliveries import DeliveryStatus
 from raincheck.core.endpoints import Endpoint, Webhook, WebhookPolicy
 from raincheck.core.wire import Links
-from raincheck.ports import DeliveryQuery
+from raincheck.ports_deliveries import DeliveryQuery
 from raincheck.roles.courier import Courier
 from raincheck.stores.sqlite import SqliteStore
 from raincheck.stores.sqlite.liveness import FileLiveness

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from raincheck.context import OperationContext
     from raincheck.core.trace_context import TraceContext
-    from raincheck.ports import Kind
+    from raincheck.ports_functions import Kind
 
 logger = logging.getLogger("raincheck.run")
 

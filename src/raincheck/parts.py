@@ -49,8 +49,9 @@ if TYPE_CHECKING:
     from raincheck.core.deliveries import Attempt, Message
     from raincheck.core.endpoints import WebhookPolicy
     from raincheck.core.transitions import Change
-    from raincheck.ports import Executor, Kind, Lease
+    from raincheck.ports import Lease
     from raincheck.ports_engines import Engine
+    from raincheck.ports_functions import Executor, Kind
     from raincheck.settings import Settings
 
 logger = logging.getLogger("raincheck")

@@ -1,4 +1,4 @@
-"""The ports: what the roles need from stores, blobs, signals and executors.
+"""The ports: what the roles need from stores, blobs and signals; functions, deliveries and engines have files beside it.
 
 Each contract is a list of numbered promises; ``raincheck.testing.conformance`` executes them.
 """
@@ -6,78 +6,17 @@ Each contract is a list of numbered promises; ``raincheck.testing.conformance`` 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-    from contextlib import AsyncExitStack
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from raincheck.context import OperationContext
-    from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health, Message
-    from raincheck.core.delivery_rules import Verdict
-    from raincheck.core.endpoints import Endpoint
     from raincheck.core.events import Event
-    from raincheck.core.operation import Operation, Problem, Status
-    from raincheck.core.outcome import Outcome, Returned
+    from raincheck.core.operation import Operation, Status
     from raincheck.core.overview import Overview
-    from raincheck.core.retry import Retry
     from raincheck.core.transitions import Change
-    from raincheck.invocation import Invocation
-
-# --- what the user declared -----------------------------------------------------------------------------------
-
-
-class Binding(Protocol):
-    """Turns a stored request into the arguments of one function, and its return value into bytes.
-
-    1. ``arguments`` validates the stored request with the function's own signature, so the function gets what the
-       request gave; a request that no longer fits raises ``InputMismatch``.
-    2. ``resolve`` adds what exists only at the run: the context, a fresh ``Response``, ``WorkerDepends`` values whose
-       clean-up is pushed on the stack. Sync dependencies run through ``run_sync``.
-    3. ``render`` checks the value against the return annotation and gives bytes or a file; a value that does not match
-       raises ``ResultMismatch`` (see ``raincheck.invocation``).
-       ``render_blocks`` tells whether rendering this value copies files, so must stay off the event loop.
-    4. ``explain`` gives the problem of an exception raised on purpose, None for any other.
-    """
-
-    async def arguments(self, stored: str, files: Mapping[str, Path]) -> dict[str, Any]: ...
-
-    async def resolve(
-        self,
-        arguments: Mapping[str, Any],
-        *,
-        context: OperationContext,
-        stack: AsyncExitStack,
-        run_sync: Callable[..., Awaitable[Any]],
-        app: object | None,
-    ) -> dict[str, Any]: ...
-
-    def render(self, value: object, arguments: Mapping[str, Any], *, staging: Path) -> Returned: ...
-
-    def render_blocks(self, value: object) -> bool: ...
-
-    def explain(self, exception: BaseException) -> Problem | None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """One decorated function and how its operations run. ``name`` is durable: stored operations refer to it."""
-
-    name: str
-    function: Callable[..., Any]
-    executor: str
-    retry: Retry
-    timeout: timedelta | None
-    max_losses: int
-    retention: timedelta
-    memory_limit: int | None
-    queue: str
-    priority: int
-    wait: timedelta
-    binding: Binding
-
 
 # --- the operation store --------------------------------------------------------------------------------------
 
@@ -393,131 +332,3 @@ class Signals(Protocol):
     async def start(self, notice: Callable[[], None]) -> None: ...
 
     async def stop(self) -> None: ...
-
-
-# --- webhooks -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryClaim:
-    """A courier's wish for due deliveries.
-
-    :param webhooks: the configured URLs that it has secrets for; others wait for a process that has.
-    :param callbacks: whether it may call the URLs of callers.
-    :param room: how many it takes for each receiver (scheme, host and port) that ``rooms`` does not name.
-    :param rooms: how many it takes for others, 0 or more.
-    """
-
-    worker: str
-    webhooks: tuple[str, ...]
-    callbacks: bool
-    limit: int
-    lease_until: datetime
-    now: datetime
-    room: int = 10
-    rooms: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryQuery:
-    """A page of the delivery log, newest first."""
-
-    statuses: tuple[DeliveryStatus, ...] = ()
-    url: str | None = None
-    before_id: str | None = None
-    limit: int = 50
-
-
-class DeliveryStore(Protocol):
-    """Webhook deliveries, kept beside the operations they tell of.
-
-    1. Every write of a change, whoever makes it, also writes the deliveries that ``with_deliveries`` makes of it for
-       the endpoints that were set: in the same transaction, and listeners get them with the change.
-    2. A new ``operation.progress`` takes the place of the operation's others for the same URL and source that nobody
-       is sending, and keeps the due time of one that still waits; an end takes the place of waiting progress.
-    3. ``lease_deliveries`` gives a due delivery to one courier only, as ``delivery_rules.lease`` says: for each
-       receiver no more than it has room for, whatever waits at the others, and among receivers the longest due first.
-    4. ``change_delivery`` holds the rows of the delivery and of its URL's health, calls the transition (pure) and
-       writes both; what it raises reaches the caller and nothing is written. An unknown id raises ``KeyError``.
-    5. An endpoint that becomes disabled pauses its pending deliveries, and new ones begin paused; enabled again, they
-       are pending and due.
-    6. Deleting or pruning an operation takes its deliveries along, also those under way.
-    7. ``set_endpoints`` also keeps the endpoints with the data; ``adopt_endpoints`` takes those that were kept last, so
-       that a command which cancels an operation without the application's configuration makes its deliveries too.
-    """
-
-    async def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None: ...
-
-    async def adopt_endpoints(self) -> None: ...
-
-    async def lease_deliveries(self, claim: DeliveryClaim) -> list[Delivery]: ...
-
-    async def change_delivery(
-        self,
-        delivery_id: str,
-        transition: Callable[[Delivery, Health], Verdict | None],
-    ) -> Verdict: ...
-
-    async def change_endpoint(self, url: str, transition: Callable[[Health], Health]) -> Health: ...
-
-    async def overdue_deliveries(self, now: datetime, *, limit: int = 500) -> Overdue:
-        """Return leases that ran out, and what each courier holds; ``deadlines`` is empty."""
-        ...
-
-    async def get_delivery(self, delivery_id: str) -> Delivery | None: ...
-
-    async def deliveries_of(self, operation_id: str) -> list[Delivery]:
-        """Return an operation's deliveries, oldest first."""
-        ...
-
-    async def list_deliveries(self, query: DeliveryQuery) -> list[Delivery]: ...
-
-    async def unhealthy_endpoints(self) -> list[Health]:
-        """Return the health of every URL that failed last, by URL."""
-        ...
-
-
-class Deliverer(Protocol):
-    """Sends webhooks.
-
-    1. ``send`` makes one attempt, signed, to an address that was judged and then connected to; it never follows a
-       redirect and never raises for what the URL, the network or the receiver did.
-    2. One attempt takes at most 15 seconds and keeps at most 64 KiB of the answer, whatever the receiver does.
-    """
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    async def send(self, message: Message) -> Attempt: ...
-
-
-# --- executors ------------------------------------------------------------------------------------------------
-
-
-class Executor(Protocol):
-    """Runs functions here.
-
-    1. ``run`` returns the outcome when the function has really ended, clean-up included, and never raises for what
-       the function did.
-    2. ``interrupt`` asks a run to stop: it sets ``context.cancelled``, then uses what force the executor has.
-       A function that still returns normally gives ``Returned``. Interrupting an unknown or ended run does nothing.
-    3. ``free`` is the number of runs that may start now; a run holds its slot until its function has really ended.
-    4. ``stop`` ends what can be ended and returns within about two seconds.
-    """
-
-    name: str
-
-    @property
-    def slots(self) -> int: ...
-
-    @property
-    def free(self) -> int: ...
-
-    async def start(self, kinds: Sequence[Kind]) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    async def run(self, invocation: Invocation) -> Outcome: ...
-
-    def interrupt(self, invocation: Invocation) -> None: ...

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from raincheck.core.dispatch_rules import Terms
     from raincheck.core.operation import Operation
-    from raincheck.ports import Kind
+    from raincheck.ports_functions import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

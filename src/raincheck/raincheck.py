@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from raincheck.core.endpoints import Callbacks, Webhook, WebhookPolicy
     from raincheck.fastapi.router import OperationOptions
-    from raincheck.ports import Kind
     from raincheck.ports_engines import Engine
+    from raincheck.ports_functions import Kind
     from raincheck.settings import Settings
 
 F = TypeVar("F", bound="Callable[..., Any]")

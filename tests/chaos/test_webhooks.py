@@ -11,7 +11,7 @@ import pytest
 
 from raincheck.core.deliveries import Delivery, DeliveryStatus
 from raincheck.core.endpoints import Endpoint
-from raincheck.ports import DeliveryQuery
+from raincheck.ports_deliveries import DeliveryQuery
 from raincheck.testing.conformance.specimens import started, succeed
 from tests.chaos.driver import PATIENCE, Scene, until
 from tests.contract.receiver import SECRET, Receiver

@@ -25,7 +25,7 @@ from raincheck.core.operation import Problem
 from raincheck.core.outcome import Returned
 from raincheck.core.retry import Retry
 from raincheck.invocation import Invocation
-from raincheck.ports import Kind
+from raincheck.ports_functions import Kind
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 

@@ -17,7 +17,8 @@ from raincheck.core.deliveries import DeliveryStatus
 from raincheck.core.endpoints import Endpoint
 from raincheck.core.events import LogLine, Output
 from raincheck.core.operation import Progress, Status, StoredResult, changed
-from raincheck.ports import DeliveryQuery, KeyConflict, Replayed, Ticket, Tombstone
+from raincheck.ports import KeyConflict, Replayed, Ticket, Tombstone
+from raincheck.ports_deliveries import DeliveryQuery
 from raincheck.stores.blobs import LocalBlobs
 from raincheck.stores.postgres import PostgresStore
 from raincheck.stores.postgres.blobs import PostgresBlobs

@@ -9,7 +9,7 @@ import pytest
 from raincheck.core.errors import StoreUnavailable
 from raincheck.core.operation import Status
 from raincheck.core.retry import Retry
-from raincheck.ports import Kind
+from raincheck.ports_functions import Kind
 from raincheck.roles import claimer as claimer_module
 from raincheck.roles.claimer import Claimer
 from raincheck.testing.conformance.specimens import NOW, SECOND, an_operation, submitted

@@ -15,7 +15,7 @@ from raincheck.core.delivery_rules import Verdict
 from raincheck.core.endpoints import Callback, Callbacks, Endpoint, Source, Webhook, WebhookPolicy
 from raincheck.core.errors import StoreUnavailable
 from raincheck.core.wire import Links
-from raincheck.ports import DeliveryQuery
+from raincheck.ports_deliveries import DeliveryQuery
 from raincheck.roles import courier as courier_module
 from raincheck.roles.courier import Courier
 from raincheck.testing.conformance.specimens import NOW, SECOND, started, succeed

@@ -13,7 +13,8 @@ from raincheck.core.events import EventType
 from raincheck.core.operation import Problem, Status
 from raincheck.core.outcome import AskedToRetry, Died, Interrupted, Raised, Returned
 from raincheck.core.retry import Retry
-from raincheck.ports import Kind, Lease, Renewal
+from raincheck.ports import Lease, Renewal
+from raincheck.ports_functions import Kind
 from raincheck.roles import outcomes as outcomes_module
 from raincheck.roles.handover import Handover
 from raincheck.roles.heartbeat import Heartbeat

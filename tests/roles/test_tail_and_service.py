@@ -12,7 +12,8 @@ from raincheck.core import transitions
 from raincheck.core.errors import Draining, IdempotencyKeyReused, QueueFull
 from raincheck.core.retry import Retry
 from raincheck.ids import Ids
-from raincheck.ports import Accepted, Kind, Replayed
+from raincheck.ports import Accepted, Replayed
+from raincheck.ports_functions import Kind
 from raincheck.roles import tail as tail_module
 from raincheck.roles.durations import Durations
 from raincheck.roles.feed import Feed

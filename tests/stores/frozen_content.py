@@ -27,7 +27,8 @@ from raincheck.core.events import LogLine, Output
 from raincheck.core.names import RANDOM_BYTES, operation_id
 from raincheck.core.operation import Operation, Problem, Progress, StoredResult
 from raincheck.core.transitions import Change
-from raincheck.ports import DeliveryClaim, Ticket
+from raincheck.ports import Ticket
+from raincheck.ports_deliveries import DeliveryClaim
 from raincheck.settings import Settings
 from raincheck.storage import Storage, open_storage
 from raincheck.stores.postgres.clock import DatabaseClock

@@ -20,7 +20,7 @@ from raincheck.core.errors import DeliveryNotFound, OperatorError
 from raincheck.core.moments import rfc3339
 from raincheck.core.webhook_body import trial_message
 from raincheck.locations import PostgresDatabase
-from raincheck.ports import DeliveryQuery, DeliveryStore
+from raincheck.ports_deliveries import DeliveryQuery, DeliveryStore
 from raincheck.storage import open_storage
 from raincheck.webhooks.deliver import HttpDeliverer
 

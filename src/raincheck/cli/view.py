@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from raincheck.core.deliveries import Delivery, Health
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
-    from raincheck.ports import DeliveryQuery, ListQuery, Tombstone
+    from raincheck.ports import ListQuery, Tombstone
+    from raincheck.ports_deliveries import DeliveryQuery
 
 T = TypeVar("T")
 _PIECE = 1 << 20

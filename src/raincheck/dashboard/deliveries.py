@@ -9,7 +9,7 @@ from raincheck.core.delivery_wire import delivery_fields
 from raincheck.core.errors import MalformedRequest
 from raincheck.core.moments import rfc3339
 from raincheck.core.names import is_delivery_id
-from raincheck.ports import DeliveryQuery
+from raincheck.ports_deliveries import DeliveryQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from raincheck.core.operation import Operation
     from raincheck.core.overview import Finished, Overview
     from raincheck.fastapi.serving import Serving
-    from raincheck.ports import Kind
+    from raincheck.ports_functions import Kind
 
 # Minutes of the window -> seconds of a bucket: sixty to ninety-six points, which a chart can show.
 WINDOWS = {15: 15, 60: 60, 360: 300, 1440: 900, 10_080: 7200}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
 
     from raincheck.dashboard.answers import Handler
-    from raincheck.ports import Kind
+    from raincheck.ports_functions import Kind
 
 
 class _Inner(Gateway):

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-    from raincheck.ports import Kind
     from raincheck.ports_engines import Desk, Dispatch
+    from raincheck.ports_functions import Kind
 
 logger = logging.getLogger("raincheck.engine")
 TASK = "raincheck.take"

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from pgqueuer.domain.models import Context, Job
 
-    from raincheck.ports import Kind
     from raincheck.ports_engines import Desk, Dispatch
+    from raincheck.ports_functions import Kind
 
 _BATCH = 100
 _POLL = timedelta(seconds=1)

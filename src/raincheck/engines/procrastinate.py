@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from procrastinate.jobs import Job
 
-    from raincheck.ports import Kind
     from raincheck.ports_engines import Desk, Dispatch
+    from raincheck.ports_functions import Kind
 
 _TASK = "raincheck.take"
 _POLL = 1.0

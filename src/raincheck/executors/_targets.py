@@ -15,7 +15,7 @@ from raincheck.core.importable import NotImportable, importable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from raincheck.ports import Kind
+    from raincheck.ports_functions import Kind
 
 MAIN_ALIAS = "__raincheck_main__"
 

@@ -18,7 +18,7 @@ from raincheck.invocation import Invocation
 if TYPE_CHECKING:
     from raincheck.context import Recorder
     from raincheck.core.outcome import Outcome
-    from raincheck.ports import Kind
+    from raincheck.ports_functions import Kind
 
 
 def encode_request(invocation: Invocation, target: str) -> bytes:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from raincheck.core.outcome import Outcome
     from raincheck.executors._threads import RunThread
     from raincheck.invocation import Invocation
-    from raincheck.ports import Kind
+    from raincheck.ports_functions import Kind
 
 STOP_PATIENCE = 1.0
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from raincheck.context import Recorder
     from raincheck.core.outcome import Outcome
     from raincheck.invocation import Invocation
-    from raincheck.ports import Kind
+    from raincheck.ports_functions import Kind
 
 logger = logging.getLogger("raincheck.executors")
 DRAIN_EVERY = 1 << 20

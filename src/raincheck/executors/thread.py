@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from raincheck.core.outcome import Outcome
     from raincheck.invocation import Invocation
-    from raincheck.ports import Kind
+    from raincheck.ports_functions import Kind
 
 STOP_PATIENCE = 1.0
 

@@ -51,7 +51,7 @@ class StoredArguments(dict[str, Any]):
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionBinding:
-    """Implements ``raincheck.ports.Binding`` for FastAPI path operation functions. Cheap until first used."""
+    """Implements ``raincheck.ports_functions.Binding`` for FastAPI path operation functions. Cheap until first used."""
 
     plan: Plan
     rendering: ResultRendering

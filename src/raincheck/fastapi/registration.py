@@ -25,7 +25,7 @@ from raincheck.fastapi.models import documented_operation
 from raincheck.fastapi.rendering import ResultOptions
 from raincheck.fastapi.signature import Role
 from raincheck.fastapi.submission import Submitter
-from raincheck.ports import Kind
+from raincheck.ports_functions import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

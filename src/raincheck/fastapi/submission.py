@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from raincheck.core.operation import Operation
     from raincheck.fastapi.serving import Gateway, Serving
     from raincheck.fastapi.stored_input import CapturedInput, InputCapture
-    from raincheck.ports import Blob, Kind
+    from raincheck.ports import Blob
+    from raincheck.ports_functions import Kind
 
 _ALWAYS = ((b"vary", b"Prefer"), (b"cache-control", b"no-store"), (b"content-type", b"application/json"))
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from raincheck.core.transitions import Change
-    from raincheck.ports import Kind, OperationStore
+    from raincheck.ports import OperationStore
+    from raincheck.ports_functions import Kind
 
 logger = logging.getLogger("raincheck.claimer")
 _POLL = 1.0

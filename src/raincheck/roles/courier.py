@@ -15,7 +15,8 @@ from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health,
 from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
 from raincheck.core.operation import Operation
 from raincheck.core.webhook_body import webhook_body
-from raincheck.ports import DeliveryClaim, DeliveryStore, Lease, OperationStore
+from raincheck.ports import Lease, OperationStore
+from raincheck.ports_deliveries import DeliveryClaim, DeliveryStore
 from raincheck.roles.receivers import FIRST_ROOM, Receivers
 from raincheck.roles.trouble import Trouble
 from raincheck.telemetry.telemetry import UNWATCHED
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from raincheck.core.trace_context import TraceContext
     from raincheck.core.transitions import Change
     from raincheck.core.wire import Links
-    from raincheck.ports import Deliverer, Liveness
+    from raincheck.ports import Liveness
+    from raincheck.ports_deliveries import Deliverer
     from raincheck.telemetry.telemetry import Telemetry
 
 logger = logging.getLogger("raincheck.webhooks")

@@ -10,7 +10,7 @@ from raincheck.core.deliveries import Health
 from raincheck.core.delivery_rules import Verdict
 from raincheck.core.errors import DeliveryNotFound, EndpointNotFound
 from raincheck.core.webhook_body import trial_message
-from raincheck.ports import DeliveryQuery
+from raincheck.ports_deliveries import DeliveryQuery
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from raincheck.core.deliveries import Attempt, Delivery, Message
     from raincheck.core.endpoints import Webhook, WebhookPolicy
-    from raincheck.ports import DeliveryStore
+    from raincheck.ports_deliveries import DeliveryStore
     from raincheck.roles.service import Service
 
 

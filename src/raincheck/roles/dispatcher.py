@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from raincheck.core.transitions import Change
-    from raincheck.ports import Kind
     from raincheck.ports_engines import Dispatch, Engine, Outbox
+    from raincheck.ports_functions import Kind
 
 logger = logging.getLogger("raincheck.dispatcher")
 _INTERVAL = 1.0

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from raincheck.core.events import Entry
     from raincheck.core.operation import Progress
-    from raincheck.ports import BlobStore, Kind, Lease, OperationStore
+    from raincheck.ports import BlobStore, Lease, OperationStore
+    from raincheck.ports_functions import Kind
 
 logger = logging.getLogger("raincheck.run")
 _INLINE = 64 << 10

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from raincheck.core.events import Entry
     from raincheck.core.operation import Progress
     from raincheck.core.transitions import Change
-    from raincheck.ports import BlobStore, Executor, Kind, OperationStore, Renewal
+    from raincheck.ports import BlobStore, OperationStore, Renewal
+    from raincheck.ports_functions import Executor, Kind
     from raincheck.roles.handover import Handover
     from raincheck.roles.outcomes import OutcomeWriter
     from raincheck.telemetry.telemetry import Telemetry

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from raincheck.core.endpoints import Callback
     from raincheck.core.trace_context import TraceContext
-    from raincheck.ports import BlobStore, Kind, ListQuery, OperationStore
+    from raincheck.ports import BlobStore, ListQuery, OperationStore
+    from raincheck.ports_functions import Kind
     from raincheck.roles.claimer import Claimer
     from raincheck.roles.durations import Durations
     from raincheck.roles.tail import Tail, Watcher

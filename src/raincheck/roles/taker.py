@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from raincheck.ports import Kind, OperationStore
+    from raincheck.ports import OperationStore
+    from raincheck.ports_functions import Kind
 
 logger = logging.getLogger("raincheck.taker")
 _LARGEST_CLAIM = 200

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from raincheck.core.endpoints import Endpoint
     from raincheck.core.transitions import Change
-    from raincheck.ports import DeliveryClaim, DeliveryQuery
+    from raincheck.ports_deliveries import DeliveryClaim, DeliveryQuery
 
 _FORGOTTEN_AFTER = timedelta(days=30)
 _WAITING = frozenset({DeliveryStatus.PENDING, DeliveryStatus.PAUSED})

@@ -18,7 +18,7 @@ from raincheck.fastapi.binding import bind
 from raincheck.fastapi.signature import Role, analyse
 from raincheck.fastapi.worker_depends import WorkerDepends
 from raincheck.invocation import Invocation
-from raincheck.ports import Binding, Kind
+from raincheck.ports_functions import Binding, Kind
 from tests.fastapi.binding.harness import in_thread
 
 pytestmark = pytest.mark.anyio

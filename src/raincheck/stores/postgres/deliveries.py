@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from raincheck.core.deliveries import Delivery
     from raincheck.core.delivery_rules import Verdict
-    from raincheck.ports import DeliveryClaim, DeliveryQuery
+    from raincheck.ports_deliveries import DeliveryClaim, DeliveryQuery
 
 _FORGOTTEN_AFTER = timedelta(days=30)
 _INSERTED, _UPDATED = 10, 9  # columns

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from raincheck.core.deliveries import Delivery
     from raincheck.core.delivery_rules import Verdict
     from raincheck.core.transitions import Change
-    from raincheck.ports import DeliveryClaim, DeliveryQuery
+    from raincheck.ports_deliveries import DeliveryClaim, DeliveryQuery
 
 _FORGOTTEN_AFTER = timedelta(days=30)
 _DUE = statement("due_deliveries")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from raincheck.core.deliveries import Delivery, Health
     from raincheck.core.delivery_rules import Verdict
     from raincheck.core.endpoints import Endpoint
-    from raincheck.ports import DeliveryClaim, DeliveryQuery, Overdue
+    from raincheck.ports import Overdue
+    from raincheck.ports_deliveries import DeliveryClaim, DeliveryQuery
     from raincheck.stores.sqlite.units import Unit
 
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from raincheck.core.delivery_rules import Verdict
 from raincheck.core.endpoints import Callback, Endpoint, Source, WebhookType
 from raincheck.core.errors import LeaseLost
 from raincheck.core.operation import Progress, Status
-from raincheck.ports import Accepted, DeliveryClaim, DeliveryQuery, DeliveryStore, Lease
+from raincheck.ports import Accepted, Lease
+from raincheck.ports_deliveries import DeliveryClaim, DeliveryQuery, DeliveryStore
 from raincheck.testing.conformance.specimens import (
     DAY,
     NOW,

@@ -14,8 +14,8 @@ import pytest
 from raincheck.core.moments import milliseconds
 from raincheck.core.names import RANDOM_BYTES, operation_id
 from raincheck.core.retry import Retry
-from raincheck.ports import Kind
 from raincheck.ports_engines import Dispatch, Engine, Route
+from raincheck.ports_functions import Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
