@@ -8,21 +8,38 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import accept, capacity, engines, long_tab, million, page, ping, runs, shutdown, streams, webhooks
+from benchmarks import (
+    accept,
+    capacity,
+    drivers,
+    engines,
+    long_tab,
+    million,
+    page,
+    ping,
+    postgres,
+    runs,
+    shutdown,
+    streams,
+    webhooks,
+)
 
 ALL = {
     "accept": accept.measure,
     "runs": runs.measure,
+    "postgres": postgres.measure,
     "ping": ping.measure,
     "shutdown": shutdown.measure,
     "streams": streams.measure,
     "webhooks": webhooks.measure,
 }
-# Minutes, gigabytes, or a browser: only where it is named.
+# Minutes, gigabytes, a browser, or packages of others: only where it is named.
 SLOW = {
     "capacity": capacity.measure,
+    "drivers": drivers.measure,
     "engines": engines.measure,
     "million": million.measure,
+    "million-postgres": million.measure_postgres,
     "page": page.measure,
     "long_tab": long_tab.measure,
 }

@@ -22,13 +22,16 @@ BODY = json.dumps(
 ).encode()
 
 
-def measure() -> dict[str, float]:
-    """Return the figures; the load runs on the other core."""
+def measure(**settings: str) -> dict[str, float]:
+    """Return the figures; the load runs on the other core.
+
+    :param settings: environment of the server, such as ``RAINCHECK_STORE``; a SQLite file without it.
+    """
     pin(1)
     bare, durable = request_bytes("POST", "/bare", BODY), request_bytes("POST", "/accept", BODY)
     ratios: list[float] = []
     rates: list[float] = []
-    unbounded = {"RAINCHECK_WORKERS": "false", "RAINCHECK_MAX_QUEUED": "10000000"}
+    unbounded = {"RAINCHECK_WORKERS": "false", "RAINCHECK_MAX_QUEUED": "10000000", **settings}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, serving(Path(folder), **unbounded) as port:
 
         def run(request: bytes, connections: int, seconds: float) -> Load:

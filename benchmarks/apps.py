@@ -64,6 +64,12 @@ async def noop() -> None:
     """Nothing, with all semantics."""
 
 
+@rain.post("/waits")
+async def waits(seconds: float) -> None:
+    """Wait for something elsewhere, as most operations do."""
+    await asyncio.sleep(seconds)
+
+
 def burn(seconds: float, op: OperationContext) -> str:
     """Hash until the time has passed."""
     digest = b"0" * 64

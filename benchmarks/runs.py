@@ -47,15 +47,18 @@ async def in_process(rain: Raincheck, number: int) -> float:
         return number / took
 
 
-def measure() -> dict[str, float]:
-    """Return the figures."""
+def measure(**settings: str) -> dict[str, float]:
+    """Return the figures.
+
+    :param settings: environment of the server, such as ``RAINCHECK_STORE``; a SQLite file without it.
+    """
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        os.environ["RAINCHECK_STORE"] = f"sqlite:///{folder}/bench.db"
+        os.environ |= {"RAINCHECK_STORE": f"sqlite:///{folder}/bench.db", **settings}
         from benchmarks.apps import rain  # noqa: PLC0415 - reads the settings
 
         rate = asyncio.run(in_process(rain, OPERATIONS))
         print(f"  in process: {rate:,.0f} no-ops a second")
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, serving(Path(folder)) as port:
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, serving(Path(folder), **settings) as port:
         pin(1)
         waiting = request_bytes("POST", "/noop", headers={"Prefer": "wait=10", "Content-Length": "0"})
         asyncio.run(generate(port, waiting, connections=64, seconds=1.0))

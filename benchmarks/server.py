@@ -51,6 +51,21 @@ def serving(
         process.wait(15)
 
 
+@contextlib.contextmanager
+def working(folder: Path, count: int, application: str = "benchmarks.apps:rain", **environment: str) -> Iterator[None]:
+    """Run worker programs beside a server; they end when the block does."""
+    command = [sys.executable, "-c", "from raincheck.cli import main; main()", "worker", application]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    processes = [subprocess.Popen(command, cwd=folder, env=variables) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            process.wait(15)
+
+
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     for _ in range(300):
         if process.poll() is not None:

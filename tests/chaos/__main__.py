@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.chaos.crowded_ends import crowded_ends
 from tests.chaos.driver import Scene
 from tests.chaos.storm import BLOWS, Report, storm, summary
+from tests.postgres.outages import outages
+from tests.postgres.server import PostgresServer
 
 KILLS = ("kill", "kill-child", "kill-fork-server")
 PROMISED = ((KILLS, 500, 40), (("pause",), 200, 20), (("term", "int"), 20, 20))  # kinds, how many, in each round
@@ -26,11 +28,19 @@ def main() -> None:
     parser.add_argument("--blows", type=int, default=8, help="in each round")
     parser.add_argument("--total", type=int, help="rounds until so many blows were struck, instead of --rounds")
     parser.add_argument("--only", help=f"some kinds of blows instead of all, separated by commas: {', '.join(BLOWS)}")
+    parser.add_argument(
+        "--stops", type=int, default=0, help="instead: stop a PostgreSQL server so often, as a crash does"
+    )
+    parser.add_argument("--operations", type=int, default=1000, help="with --stops: how many are accepted at least")
+    parser.add_argument("--apart", type=float, default=8.0, help="with --stops: seconds between two, at most")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after so many seconds")
     parser.add_argument("--crowded", type=int, help="only this: TERM so many times to a server with 140 readers")
     parser.add_argument("--promised", action="store_true", help="500 kills, 200 pauses, 20 ends, 20 crowded ends")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are ended too
+    if chosen.stops:
+        stopped_databases(chosen)
+        return
     if chosen.promised:
         for kinds, total, blows in PROMISED:
             campaign(kinds, seed=chosen.seed, blows=blows, total=total)
@@ -42,6 +52,26 @@ def main() -> None:
         parser.error(f"unknown blows: {', '.join(sorted(unknown))}")
     total = chosen.total or chosen.rounds * chosen.blows
     campaign(kinds, seed=chosen.seed, blows=chosen.blows, total=total, until=time.monotonic() + chosen.seconds)
+
+
+def stopped_databases(chosen: argparse.Namespace) -> None:
+    """Stop a PostgreSQL server again and again, and tell what happened."""
+    database = PostgresServer(durable=True)
+    with tempfile.TemporaryDirectory(prefix="raincheck-chaos-") as folder:
+        scene = Scene(Path(folder), database_url=f"{database.url()}?schema=outages")
+        try:
+            report = outages(
+                scene,
+                database,
+                seed=chosen.seed,
+                operations=chosen.operations,
+                stops=chosen.stops,
+                apart=(min(1.0, chosen.apart), chosen.apart),
+            )
+            say(str(report))
+        finally:
+            scene.close()
+            database.close()
 
 
 def campaign(kinds: tuple[str, ...], *, seed: int, blows: int, total: int, until: float = float("inf")) -> None:

@@ -22,14 +22,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any
 
+import asyncpg
 from fastapi import HTTPException
 from pydantic import BaseModel, field_serializer
 
-import raincheck.parts
+import raincheck.storage
+import raincheck.stores.postgres
 from raincheck import OperationContext, Retry, WorkerDepends
 from raincheck.core.operation import Operation
 from raincheck.core.transitions import Change
 from raincheck.ports import Claim, Lease, Renewal, Submitted
+from raincheck.stores.postgres import PostgresStore
 from raincheck.stores.sqlite import SqliteStore
 
 POINT, _, COUNT = os.environ.get("CHAOS_CRASH", "").partition(":")
@@ -48,13 +51,13 @@ def reach(point: str, *, run: int = 1) -> None:
             threading.Event().wait()  # the signal ends this process; nothing more may happen before it does
 
 
-class CrashingStore(SqliteStore):
-    """The product's store between crash points."""
+class CrashPoints:
+    """The product's store between crash points; comes before it among the bases."""
+
+    _listeners: list[Callable[[Sequence[Change]], None]]
 
     async def open(self) -> None:
         await super().open()
-        assert self._connection is not None
-        self._connection.set_trace_callback(lambda sql: reach("commit.before") if sql == "COMMIT" else None)
         self._listeners.insert(0, lambda _: reach("commit.untold"))
 
     async def submit(self, operation: Operation, **keywords: Any) -> Submitted:
@@ -106,7 +109,27 @@ class CrashingStore(SqliteStore):
         return gone
 
 
-raincheck.parts.SqliteStore = CrashingStore  # type: ignore[misc]
+class CrashingSqlite(CrashPoints, SqliteStore):
+    async def open(self) -> None:
+        await super().open()
+        assert self._connection is not None
+        self._connection.set_trace_callback(lambda sql: reach("commit.before") if sql == "COMMIT" else None)
+
+
+class CrashingPostgres(CrashPoints, PostgresStore):
+    pass
+
+
+async def committing(connection: Any, text: str, *arguments: Any, **options: Any) -> Any:
+    """Stand in for the driver's ``execute``, which sends each COMMIT."""
+    if text == "COMMIT":
+        reach("commit.before")
+    return await _execute(connection, text, *arguments, **options)
+
+
+_execute, asyncpg.Connection.execute = asyncpg.Connection.execute, committing
+raincheck.storage.SqliteStore = CrashingSqlite  # type: ignore[misc]
+raincheck.stores.postgres.PostgresStore = CrashingPostgres  # type: ignore[misc]
 
 from tests.chaos.application import EFFECTS, MANY_LOSSES, Order, app, effect, rain, tell  # noqa: E402
 

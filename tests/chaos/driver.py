@@ -12,25 +12,29 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import psutil
 
 from raincheck.core.events import Event, EventType
 from raincheck.core.operation import Operation, Status
+from raincheck.ports import ListQuery
 from raincheck.settings import Settings
 from raincheck.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
 LEASE = 15.0
+FLEET_LEASE = 2.0
 LONG_BEFORE_THE_LEASE_ENDS = LEASE / 2
 """Seconds within which a dead or draining process is followed on any machine; the figures of a good day are those that
 ``make storms`` reports, and no test fails for a bad one."""
 RETURN_THEIR_RUN = frozenset({"async", "thread", "process", "family"})
+T = TypeVar("T")
 
 
 def until(found: Any, *, patience: float = PATIENCE, what: str = "it") -> Any:
@@ -119,10 +123,14 @@ class Server:
 
 @dataclass(eq=False)
 class Scene:
-    """One database, one side-effect log, and the programs that use them."""
+    """One database, one side-effect log, and the programs that use them.
+
+    :param database_url: a schema in PostgreSQL; a file of SQLite without one.
+    """
 
     folder: Path
     deaf: bool = False
+    database_url: str | None = None
     settings: dict[str, str] = field(default_factory=dict)
     store_folder: Path | None = None
     servers: list[Server] = field(default_factory=list)
@@ -131,14 +139,20 @@ class Scene:
     def database(self) -> Path:
         return (self.store_folder or self.folder) / "operations.db"
 
+    @property
+    def takeover(self) -> float:
+        """Seconds after a death by which its work must go on elsewhere on any machine, however slow."""
+        return 5 * FLEET_LEASE if self.database_url else LONG_BEFORE_THE_LEASE_ENDS
+
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINCHECK_")}
         return {
             **inherited,
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
             "CHAOS_EFFECTS": str(self.folder / "effects"),
-            "RAINCHECK_STORE": f"sqlite:///{self.database}",
-            "RAINCHECK_LEASE": f"{LEASE}s",
+            "RAINCHECK_STORE": self.database_url or f"sqlite:///{self.database}",
+            # The lock of a dead process is seen at once, by those on its machine; across a network only its lease ends.
+            "RAINCHECK_LEASE": f"{FLEET_LEASE if self.database_url else LEASE}s",
             **({"CHAOS_DEAF": "1"} if self.deaf else {}),
             **self.settings,
         }
@@ -221,13 +235,22 @@ class Scene:
 
     def read(self, ids: list[str]) -> dict[str, tuple[Operation, list[Event]]]:
         """Return records and complete logs, read through the store."""
-        return asyncio.run(self._read(ids))
+        return self.with_store(lambda store: _read_all(store, ids))
 
-    async def _read(self, ids: list[str]) -> dict[str, tuple[Operation, list[Event]]]:
-        async with contextlib.AsyncExitStack() as stack:
-            location = Settings(store=self.environment()["RAINCHECK_STORE"]).location
-            storage = await open_storage(location, stack)
-            return await _read_all(storage.store, ids)
+    def everything(self) -> set[str]:
+        """Return the ids of all operations in the database."""
+        return self.with_store(_all_ids)
+
+    def with_store(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Open the store in this process, and do something with it."""
+
+        async def opened() -> T:
+            async with contextlib.AsyncExitStack() as stack:
+                location = Settings(store=self.environment()["RAINCHECK_STORE"]).location
+                storage = await open_storage(location, stack)
+                return await work(storage.store)
+
+        return asyncio.run(opened())
 
     def finished(self, ids: list[str], *, by: Server, patience: float = PATIENCE) -> dict[str, dict[str, Any]]:
         """Poll until all operations are done; every poll of an accepted id must answer."""
@@ -277,6 +300,13 @@ async def _read_all(store: Any, ids: list[str]) -> dict[str, tuple[Operation, li
             found[operation_id] = (operation, events)
             if not more:
                 break
+    return found
+
+
+async def _all_ids(store: Any) -> set[str]:
+    found: set[str] = set()
+    while page := await store.list_page(ListQuery(owner=None, before_id=min(found, default=None), limit=200)):
+        found |= {operation.id for operation in page}
     return found
 
 

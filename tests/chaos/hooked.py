@@ -7,15 +7,17 @@ import os
 from fastapi import FastAPI
 
 from raincheck import Raincheck, Webhook
+from raincheck.signals.postgres import PostgresSignals
 from raincheck.stores.sqlite import SqliteStore
 
 
-async def deaf(store: SqliteStore, notice: object) -> None:
+async def deaf(signals: object, notice: object) -> None:
     """Hear nothing of other processes."""
 
 
 if os.environ.get("CHAOS_DEAF"):
     SqliteStore.start = deaf  # type: ignore[method-assign,assignment]
+    PostgresSignals.start = deaf  # type: ignore[method-assign]
 
 app = FastAPI()
 rain = Raincheck(

@@ -7,7 +7,6 @@ server without a point settles everything, and every promise is checked for all 
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -84,11 +83,19 @@ class Parade:
         with contextlib.suppress(httpx2.HTTPError):
             for promise in made:
                 if promise.id is not None and promise.ends is Status.CANCELLED:
+                    self._until_begun(server, promise.id)
                     server.client.post(f"/operations/{promise.id}/cancel")
             doomed = next(promise for promise in made if promise.kind == "doomed")
             if doomed.id is not None:
                 server.client.get(f"/operations/{doomed.id}", params={"wait": 5})
                 doomed.deleted = server.client.delete(f"/operations/{doomed.id}").status_code == 204
+
+    def _until_begun(self, server: Server, operation_id: str) -> None:
+        """Wait until an operation runs or the process is dead: what waits is cancelled without any of its points."""
+        for _ in range(20):
+            answer = server.client.get(f"/operations/{operation_id}", params={"wait": 1, "after": 1})
+            if answer.json()["version"] > 1 or self.crashed() > self.crashes:
+                return
 
     def crashed(self) -> int:
         """Return how many crash points were reached so far."""
@@ -116,7 +123,9 @@ class Parade:
         for ends in Status:
             ids = [str(promise.id) for promise in kept if promise.ends is ends]
             self.scene.judge(ids, status=ends)
-        assert self.everything() == {promise.id for promise in kept}, "an operation exists that no client asked for"
+        assert self.scene.everything() == {promise.id for promise in kept}, (
+            "an operation exists that no client asked for"
+        )
         self.judge_attempts(kept)
         judge_replay([reader for reader in self.readers if reader.operation_id not in buried], server)
 
@@ -133,11 +142,6 @@ class Parade:
             operation, _ = found[str(promise.id)]
             if promise.ends is not Status.CANCELLED:
                 assert operation.attempt == (2 if promise.kind == "flaky" else 1), promise.key
-
-    def everything(self) -> set[str]:
-        """Return the ids of all records in the database."""
-        with contextlib.closing(sqlite3.connect(self.scene.database)) as connection:
-            return {row[0] for row in connection.execute("SELECT id FROM operations")}
 
 
 def one_process(scene: Scene, points: Sequence[str]) -> Parade:

@@ -15,7 +15,6 @@ import contextlib
 import os
 import random
 import signal
-import sqlite3
 import statistics
 import threading
 import time
@@ -103,7 +102,7 @@ def judge(weather: Weather, crowd: list[Client]) -> None:
     scene.finished(ids, by=server, patience=60)
     found = scene.judge(ids, paused=report.blows["pause"] > 0)
     assert {operation.attempt for operation, _ in found.values()} <= {1}
-    assert everything_in(scene) == set(ids), "an operation exists that no client asked for"
+    assert scene.everything() == set(ids), "an operation exists that no client asked for"
     report.replayed = judge_replay([reader for client in crowd for reader in client.readers], server)
     report.accepted = len(ids)
     report.in_the_dark = sum(len(client.dark) for client in crowd)
@@ -214,9 +213,3 @@ def stale_runs(scene: Scene) -> int:
         if effect.run < newest[effect.id]:
             stale.add((effect.id, effect.run))
     return len(stale)
-
-
-def everything_in(scene: Scene) -> set[str]:
-    """Return the ids of all operations in the database."""
-    with contextlib.closing(sqlite3.connect(scene.database)) as connection:
-        return {row[0] for row in connection.execute("SELECT id FROM operations")}

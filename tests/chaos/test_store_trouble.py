@@ -21,7 +21,6 @@ import pytest
 
 from tests.chaos.driver import Scene, until
 from tests.chaos.shim import Shim
-from tests.chaos.storm import everything_in
 
 pytestmark = pytest.mark.chaos
 KINDS = ("async", "thread", "process")
@@ -59,7 +58,7 @@ def test_a_stranger_that_locks_the_database_delays_and_loses_nothing(scene: Scen
     accepted += [*running, server.submit("async", steps=1)]
     scene.finished(accepted, by=server)
     assert {operation.run for operation, _ in scene.judge(accepted).values()} == {1}
-    assert everything_in(scene) == set(accepted), "a 503 was answered and the operation was stored all the same"
+    assert scene.everything() == set(accepted), "a 503 was answered and the operation was stored all the same"
 
 
 @pytest.fixture
@@ -138,7 +137,7 @@ def test_a_disk_too_small_to_begin_with_refuses_all_until_it_grows(tiny_disk: Pa
         answer = server.client.post(f"/{kind}", json={"steps": 1})
         assert (answer.status_code, answer.json()["type"]) == (507, "urn:raincheck:problem:storage-full")
         assert int(answer.headers["Retry-After"]) >= 1
-    assert everything_in(scene) == set()
+    assert scene.everything() == set()
     subprocess.run(["mount", "-o", "remount,size=64m", str(tiny_disk)], check=True)
     accepted = until(lambda: submitted(server), what="the recovery")
     scene.finished([accepted], by=server)
@@ -187,7 +186,7 @@ def test_syncs_that_fail_lose_nothing_that_was_acknowledged(tmp_path: Path, scen
     assert len(ids) == len(set(ids)) == next(numbers)
     scene.finished(ids, by=server)
     assert {operation.attempt for operation, _ in scene.judge(ids).values()} == {1}
-    assert everything_in(scene) == set(ids), "a refused operation was stored beside its repetition"
+    assert scene.everything() == set(ids), "a refused operation was stored beside its repetition"
 
 
 def test_sixty_descriptors_are_enough_to_lose_nothing(scene: Scene) -> None:

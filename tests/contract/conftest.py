@@ -13,6 +13,20 @@ from tests.contract.receiver import SECRET, Receiver
 from tests.contract.serving import Server
 
 _RUNNING: list[Server] = []
+ONE, TWO, FLEET = "one-process", "two-processes", "fleet-on-postgresql"
+SLICE = {"test_changes", "test_idempotency", "test_status", "test_streams", "test_socket"}
+"""Modules whose tests run on PostgreSQL too, with a web process that runs nothing and a worker program beside it."""
+STORE = os.environ.get("CONTRACT_STORE", "")
+
+
+def pytest_generate_tests(metafunc):
+    """Run each test of a server with one process and with two; on a fleet those of the slice.
+
+    ``CONTRACT_STORE=postgresql`` runs all tests on PostgreSQL, in each way.
+    """
+    if "server" in metafunc.fixturenames:
+        fleet = STORE == "postgresql" or metafunc.module.__name__.rpartition(".")[2] in SLICE
+        metafunc.parametrize("server", [ONE, TWO, *([FLEET] if fleet else [])], indirect=True, scope="session")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -35,16 +49,16 @@ def _remember_logs(request):
 
 
 @pytest.fixture(scope="session")
-def fresh_store(request):
-    """Return the settings of a store that nobody has used; a file in the server's folder by default.
-
-    ``CONTRACT_STORE=postgresql`` runs all tests on PostgreSQL.
-    """
-    if os.environ.get("CONTRACT_STORE") != "postgresql":
-        return dict
-    postgres = request.getfixturevalue("postgres")
+def in_postgresql(request):
+    """Return the settings of a schema that nobody has used; the database starts when the first one is asked for."""
     numbers = itertools.count(1)
-    return lambda: {"store": f"{postgres.url()}?schema=contract_{next(numbers)}"}
+    return lambda: {"store": f"{request.getfixturevalue('postgres').url()}?schema=contract_{next(numbers)}"}
+
+
+@pytest.fixture(scope="session")
+def fresh_store(in_postgresql):
+    """Return the settings of a store that nobody has used; a file in the server's folder by default."""
+    return in_postgresql if STORE == "postgresql" else dict
 
 
 @pytest.fixture
@@ -82,10 +96,12 @@ def start_server(tmp_path_factory, fresh_store):
     _RUNNING.clear()
 
 
-@pytest.fixture(scope="session", params=[1, 2], ids=["one-process", "two-processes"])
-def server(request, start_server):
+@pytest.fixture(scope="session")
+def server(request, start_server, in_postgresql):
     """A server where callers own what they submit."""
-    return start_server("owned", processes=request.param)
+    if request.param == FLEET:
+        return start_server("owned", elsewhere=True, **in_postgresql())
+    return start_server("owned", processes=2 if request.param == TWO else 1)
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +129,13 @@ def calling(start_server, receiver):
     """Two processes that send webhooks to the receiver."""
     os.environ |= {"CONTRACT_RECEIVER": receiver.url, "CONTRACT_SECRET": SECRET}
     return start_server("calling", processes=2)
+
+
+@pytest.fixture(scope="session")
+def asking(start_server, receiver):
+    """A server that asks receivers for their consent first."""
+    os.environ |= {"CONTRACT_RECEIVER": receiver.url, "CONTRACT_SECRET": SECRET}
+    return start_server("asking")
 
 
 @pytest.fixture(scope="session")

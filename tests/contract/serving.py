@@ -20,6 +20,7 @@ from typing import Any
 import httpx2
 
 HERE = Path(__file__).resolve().parent
+WORKER = [sys.executable, "-c", "from raincheck.cli import main; main()", "worker", "application:app.state.rain"]
 PATIENCE = 30.0  # seconds; a bound against hanging, never what a test measures
 TICK = 0.01
 STARTING = 90.0  # seconds; a loaded machine imports slowly
@@ -31,6 +32,7 @@ class Server:
     :param application: which of ``application.py``.
     :param folder: where it runs; the database and the signals live there.
     :param processes: how many serve; more than one share the port.
+    :param elsewhere: whether a ``raincheck worker`` runs the work, and the server none.
     :param settings: ``RAINCHECK_*`` without the prefix; the store is a file in the folder unless one is given.
     """
 
@@ -40,11 +42,13 @@ class Server:
         folder: Path,
         *,
         processes: int = 1,
+        elsewhere: bool = False,
         arguments: tuple[str, ...] = (),
         **settings: object,
     ) -> None:
         self.folder = folder
         self.processes = processes
+        self.elsewhere = elsewhere
         self.signals = folder / "signals"
         self.signals.mkdir(exist_ok=True)
         self.port = _free_port()
@@ -64,16 +68,12 @@ class Server:
             *("--host", "127.0.0.1", "--port", str(self.port), "--workers", str(processes)),
             *("--timeout-keep-alive", "600", "--no-access-log", "--ws", "wsproto", *arguments),
         ]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        if elsewhere:
+            environment["RAINCHECK_WORKERS"] = "false"
+        self._environment = environment
+        self._log.write_bytes(b"")
+        self.process = self._launched(command)
+        self._worker = self._launched(WORKER, PYTHONPATH=str(HERE)) if elsewhere else None
         self._closing = contextlib.ExitStack()
         try:
             self.connections = self._connect()
@@ -82,6 +82,23 @@ class Server:
             raise
 
     # --- the process ----------------------------------------------------------------------------------------------
+
+    def _launched(self, command: list[str], **variables: str) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self._environment | variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def shared(self) -> bool:
+        """Whether what a reader of this server sees may have been written by another process."""
+        return self.processes > 1 or self.elsewhere
 
     @property
     def log(self) -> str:
@@ -97,16 +114,20 @@ class Server:
         self._closing.close()
         if self.process.poll() is None:
             self.terminate()
+        if self._worker is not None:
+            self._worker.terminate()
+            self._worker.wait(timeout=PATIENCE)
         try:
             return self.process.wait(timeout=PATIENCE)
         finally:
             self.kill()
 
     def kill(self) -> None:
-        """End whatever is left of the server's own process group."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        """End whatever is left of the server's own process group, and its worker."""
+        for process in filter(None, (self.process, self._worker)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def _connect(self) -> list[httpx2.Client]:
         """Return one connection to each process, so that requests can be spread on purpose."""

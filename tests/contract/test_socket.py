@@ -229,7 +229,8 @@ def test_socket_slow_readers_are_cut_off(caller):
     pipe = socket.socket()
     pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     pipe.connect(("127.0.0.1", caller.server.port))
-    with connected(caller.server, caller=caller.name, sock=pipe, max_queue=2) as channel:
+    # Without pings of its own, which nobody who does not read answers: on a slow machine they would end it.
+    with connected(caller.server, caller=caller.name, sock=pipe, max_queue=2, ping_interval=None) as channel:
         channel.subscribe("1", operation["id"], after=0)
         caller.server.give(name)
         caller.done(operation["id"])
@@ -241,7 +242,7 @@ def test_socket_slow_readers_are_cut_off(caller):
         whole = found[-1]["event"] == "done"
         # Where another process writes, the reader may read the store at its own pace instead.
         assert (channel.code == 1013) is not whole
-        assert not whole or caller.server.processes > 1
+        assert not whole or caller.server.shared
     if not whole:
         with connected(caller.server, caller=caller.name) as channel:
             channel.subscribe("1", operation["id"], after=found[-1]["version"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Self
+import threading
+from collections.abc import Coroutine
+from typing import Any, Self
 
 
 class Proxy:
@@ -74,3 +76,34 @@ class Proxy:
             writer.write(data)
             await writer.drain()
         writer.close()
+
+
+class Network:
+    """A proxy in a thread of its own, for tests whose programs run in other processes."""
+
+    def __init__(self, target: int) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._proxy = Proxy(target)
+        self._run(self._proxy.__aenter__())
+        self.url = self._proxy.url
+
+    def sever(self) -> None:
+        """Cut all connections, and let nobody connect."""
+        self._proxy.refuse = True
+        self._loop.call_soon_threadsafe(self._proxy.cut)
+
+    def mend(self) -> None:
+        """Let them connect again."""
+        self._proxy.refuse = False
+
+    def close(self) -> None:
+        """End the thread."""
+        self._run(self._proxy.__aexit__())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)

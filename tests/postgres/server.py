@@ -62,10 +62,10 @@ class PostgresServer:
         """Return the URL of a database."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
-    def start(self) -> None:
-        """Start and wait until it answers."""
-        options = f"-p {self.port}"
-        self._run("pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-t", "30", "-o", options, "start")
+    def start(self, *, wait: bool = True) -> None:
+        """Start, and wait until it answers unless told otherwise: then it may still recover."""
+        options = ("-l", str(self.log), "-w" if wait else "-W", "-t", "60", "-o", f"-p {self.port}")
+        self._run("pg_ctl", "-D", str(self.data), *options, "start")
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop: ``immediate`` is a crash, ``fast`` ends all connections in order."""

@@ -83,6 +83,8 @@ def worker(
 @app.command("ls")
 def list_operations(
     *,
+    url: Url = None,
+    header: Headers = None,
     store: Store = None,
     status: Annotated[str | None, typer.Option(metavar="A,B", help="Only these, such as queued,failed.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
@@ -93,21 +95,32 @@ def list_operations(
     """List operations, newest first."""
     from raincheck.cli.listing import print_operations
 
-    print_operations(store, statuses=status, kind=kind, owner=owner, limit=limit, as_json=json)
+    print_operations(
+        store,
+        server=url,
+        headers=header or (),
+        statuses=status,
+        kind=kind,
+        owner=owner,
+        limit=limit,
+        as_json=json,
+    )
 
 
 @app.command()
 def show(
     operation_id: Annotated[str, typer.Argument(metavar="ID", help="The operation.")],
     *,
+    url: Url = None,
+    header: Headers = None,
     store: Store = None,
     events: Annotated[bool, typer.Option("--events", help="Print the event log too.")] = False,
     json: Json = False,
 ) -> None:
-    """Show one operation with its result, its error and the traceback."""
+    """Show one operation with its result and its error; from the store with the traceback too."""
     from raincheck.cli.showing import print_operation
 
-    print_operation(operation_id, store, with_events=events, as_json=json)
+    print_operation(operation_id, store, server=url, headers=header or (), with_events=events, as_json=json)
 
 
 @app.command()
@@ -235,19 +248,34 @@ def migrate(*, store: Store = None, json: Json = False) -> None:
     migrate_store(store, as_json=json)
 
 
+@app.command("migrate-store")
+def migrate_store_command(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="sqlite:///path")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="postgresql://user@host/database[?schema=name]")],
+    *,
+    json: Json = False,
+) -> None:
+    """Copy a SQLite store to PostgreSQL: while the application serves, and the rest once it has stopped."""
+    from raincheck.cli.moving import move_store
+
+    move_store(source, target, as_json=json)
+
+
 @app.command()
 def doctor(
     target: Annotated[
         str | None, typer.Argument(metavar="[MODULE:RAIN]", help="Check the application too.", show_default=False)
     ] = None,
     *,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Ask this server instead.")] = None,
+    header: Headers = None,
     store: Store = None,
     json: Json = False,
 ) -> None:
-    """Check the machine, the store, the workers and what waits; exit code 1 when something is wrong."""
+    """Check the machine, the store, the workers and what waits, or a server; exit code 1 when something is wrong."""
     from raincheck.cli.doctor import examine
 
-    examine(target, store, as_json=json)
+    examine(target, store, server=url, headers=header or (), as_json=json)
 
 
 @app.command()
