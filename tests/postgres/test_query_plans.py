@@ -25,10 +25,14 @@ pytestmark = pytest.mark.anyio
 MANY = 5000
 LARGE = {"operations", "events", "deliveries", "tombstones", "idempotency_keys", "tickets", "blobs", "blob_pieces"}
 # These hold what is unfinished only, so reading them whole reads no history.
-SMALL = re.compile(r"operations_(queued|held|deadline)|deliveries_(pending|sending|paused)")
+SMALL = re.compile(r"operations_(queued|held|deadline|dispatch)|deliveries_(pending|sending|paused)")
 # Read in its order up to the page's limit.
 PAGED = {"operations_pkey", "deliveries_pkey"}
-CONTROL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|SET|SHOW|LOCK|SELECT (set_config|pg_|clock_timestamp|nextval|1$))")
+# Also what the driver asks of the types that it does not know.
+CONTROL = re.compile(
+    r"\s*(BEGIN|COMMIT|ROLLBACK|SET|SHOW|LOCK|WITH RECURSIVE typeinfo_tree"
+    r"|SELECT (set_config|pg_|clock_timestamp|nextval|1$))"
+)
 
 
 @pytest.fixture
