@@ -121,6 +121,23 @@ async def test_the_end_sends_what_waits(store, engine, dispatcher) -> None:
     assert engine.told == [last.id]
 
 
+async def test_an_engine_that_swallows_the_cancel_holds_up_no_end(store, engine, dispatcher) -> None:
+    """As a group of tasks does, in which another task fails while it is cancelled."""
+
+    async def swallows(dispatches):
+        engine.news.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ConnectionError("cut off") from None
+
+    engine.dispatch = swallows
+    await dispatcher.start()
+    await submitted(store)
+    await engine.next()
+    await asyncio.wait_for(dispatcher.stop(), 5)
+
+
 # --- the taker --------------------------------------------------------------------------------------------------------
 
 

@@ -57,7 +57,13 @@ def application(store: str, *, folder: Path, workers: bool) -> FastAPI:
     app = FastAPI()
     callbacks = Callbacks(secret=SECRET, allow=("*",))
     rain = Raincheck(
-        app, store=store, workers=workers, owner=caller, callbacks=callbacks, public_url="http://raincheck.example.com"
+        app,
+        store=store,
+        engine="embedded",  # what is frozen are Raincheck's own tables
+        workers=workers,
+        owner=caller,
+        callbacks=callbacks,
+        public_url="http://raincheck.example.com",
     )
 
     @rain.post("/reports/{paper}", kind="report", retry=Retry(attempts=3), retention="30d")

@@ -84,7 +84,7 @@ async def use_everything(store):
     await store.delete(operation.id, check=transitions.refuse_delete, now=NOW)
     await start(store, queued.id)
     await succeed(store, queued.id)
-    assert await store.prune(NOW + timedelta(days=30)) == [queued.id]
+    assert queued.id in await store.prune(NOW + timedelta(days=30))
     early = await submitted(store)
     store.set_terms(Terms(delays=False))
     assert await store.adopt(now=NOW) == 1

@@ -56,7 +56,7 @@ class CeleryEngine:
         def take(operation_id: str, executor: str) -> None:
             self._worker.take(operation_id, executor)
 
-        self._task = self._app.task(name=TASK, acks_late=False, ignore_result=True, max_retries=0)(take)
+        self._task = self._app.task(name=TASK, shared=False, acks_late=False, ignore_result=True, max_retries=0)(take)
         signals.worker_process_init.connect(self._process_began, weak=False)
         signals.worker_process_shutdown.connect(self._process_ends, weak=False)
         signals.worker_shutdown.connect(self._process_ends, weak=False)

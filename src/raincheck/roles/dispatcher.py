@@ -50,6 +50,7 @@ class Dispatcher:
         self._clock = clock
         self._unsent: dict[tuple[str, int], Dispatch] = {}
         self._wake = asyncio.Event()
+        self._stopping = False
         self._look_at = 0.0
         self._adopt_at = 0.0
         self._engine_trouble = Trouble(logger, f"{engine.name} could not be told of queued operations")
@@ -65,8 +66,11 @@ class Dispatcher:
         """Send what waits, if the engine takes it at once; what it does not take is told by another process."""
         if self._task is None:
             return
+        # An engine's client may swallow the cancel, as a group of tasks does in which another one fails meanwhile.
+        self._stopping = True
+        self._wake.set()
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.wait({self._task}, timeout=_LAST_PATIENCE)
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_LAST_PATIENCE):
                 await self._send()
@@ -91,7 +95,7 @@ class Dispatcher:
             self._unsent[dispatch.id, dispatch.run] = dispatch
 
     async def _work(self) -> None:
-        while True:
+        while not self._stopping:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_INTERVAL):
                     await self._wake.wait()
@@ -99,8 +103,9 @@ class Dispatcher:
             try:
                 await self._send()
             except Exception as error:  # noqa: BLE001 - an engine may raise whatever its server's client does
-                self._engine_trouble.met(error)
-                await asyncio.sleep(_INTERVAL)
+                if not self._stopping:
+                    self._engine_trouble.met(error)
+                    await asyncio.sleep(_INTERVAL)
                 continue
             self._engine_trouble.over()
             if asyncio.get_running_loop().time() < self._look_at:
