@@ -157,17 +157,18 @@ def test_a_fleet_works_through_pgbouncer(pooled, postgres_url, tmp_path):
         scene.close()
 
 
+@pytest.fixture(scope="module")
+def oldest():
+    """A server of the oldest version that is supported."""
+    if not OLDEST.is_dir():
+        pytest.skip(f"PostgreSQL 15 is not installed in {OLDEST}")
+    server = PostgresServer(binaries=OLDEST)
+    yield server
+    server.close()
+
+
 class TestOldestServer(OperationStoreConformance):
     """PostgreSQL 15, where Debian's is installed."""
-
-    @pytest.fixture(scope="class")
-    def oldest(self):
-        """A server of that version."""
-        if not OLDEST.is_dir():
-            pytest.skip(f"PostgreSQL 15 is not installed in {OLDEST}")
-        server = PostgresServer(binaries=OLDEST)
-        yield server
-        server.close()
 
     @pytest.fixture
     async def store(self, oldest, postgres_url, open_store):
