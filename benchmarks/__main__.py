@@ -12,6 +12,7 @@ from benchmarks import (
     accept,
     capacity,
     drivers,
+    engines,
     long_tab,
     million,
     page,
@@ -36,6 +37,7 @@ ALL = {
 SLOW = {
     "capacity": capacity.measure,
     "drivers": drivers.measure,
+    "engines": engines.measure,
     "million": million.measure,
     "million-postgres": million.measure_postgres,
     "page": page.measure,

@@ -33,6 +33,11 @@ export function ago(moment: string | null, now: number): string {
   return seconds < 1 ? "just now" : `${span(Math.round(seconds))} ago`.replace(".0", "");
 }
 
+/** How long ago something happened; what is newer than the last tick of the clock is no future. */
+export function since(moment: string, now: number): string {
+  return ago(moment, Math.max(now, Date.parse(moment)));
+}
+
 const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 export const exact = (moment: string | null): string =>
   moment === null ? "" : exactly.format(new Date(moment));

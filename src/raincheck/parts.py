@@ -20,11 +20,13 @@ from raincheck.fastapi.serving import Serving
 from raincheck.ids import Ids
 from raincheck.loaded_objects import loaded_objects_frozen
 from raincheck.logs import operation_records
+from raincheck.ports_engines import dispatch_of
 from raincheck.roles.cancel_watch import CancelWatch
 from raincheck.roles.census import Census
 from raincheck.roles.claimer import Claimer
 from raincheck.roles.courier import Courier
 from raincheck.roles.delivery_desk import DeliveryDesk
+from raincheck.roles.dispatcher import Dispatcher
 from raincheck.roles.durations import Durations
 from raincheck.roles.follower import Follower
 from raincheck.roles.handover import Handover
@@ -37,6 +39,7 @@ from raincheck.roles.reaper import Reaper
 from raincheck.roles.runner import Runner
 from raincheck.roles.service import Service
 from raincheck.roles.tail import Tail
+from raincheck.roles.taker import Taker
 from raincheck.storage import open_storage
 from raincheck.watching import Watching
 
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from raincheck.core.endpoints import WebhookPolicy
     from raincheck.core.transitions import Change
     from raincheck.ports import Executor, Kind, Lease
+    from raincheck.ports_engines import Engine
     from raincheck.settings import Settings
 
 logger = logging.getLogger("raincheck")
@@ -56,6 +60,7 @@ class Parts:
     """An async context manager around all parts of this process.
 
     :param workers: whether this process runs work and sends webhooks.
+    :param engine: brings queued operations to workers; None: they look for them in the store.
     :param metrics: whether it serves metrics to Prometheus.
     """
 
@@ -67,9 +72,13 @@ class Parts:
         app: object | None,
         workers: bool,
         policy: WebhookPolicy,
+        engine: Engine | None = None,
         metrics: bool = False,
     ) -> None:
         self._settings = settings
+        self._engine = engine
+        names = settings.executor_names
+        self._worked = {name: kind for name, kind in kinds.items() if kind.executor in names}
         self._kinds = kinds
         self._app = app
         self._workers = workers
@@ -85,6 +94,7 @@ class Parts:
             await self._open_store(stack)
             await self._start_census(stack)
             await self._start_serving(stack)
+            await self._start_engine(stack)
             if self._workers:
                 await self._start_working(stack)
             stack.enter_context(self._chained_signals())
@@ -134,6 +144,8 @@ class Parts:
         self._claimer: Claimer | None = None
         self._cancels: CancelWatch | None = None
         self._courier: Courier | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._taker: Taker | None = None
         self._heartbeat: Heartbeat | None = None
         self._service = Service(
             store=self._store,
@@ -183,6 +195,23 @@ class Parts:
             await self._signals.start(self._noticed)
             stack.push_async_callback(self._signals.stop)
 
+    async def _start_engine(self, stack: contextlib.AsyncExitStack) -> None:
+        engine = self._engine
+        if engine is None:
+            return
+        stack.push_async_callback(engine.stop)
+        await engine.start(self._kinds, clock=self._clock)
+        if engine.transactional:
+            self._store.set_terms(
+                engine.terms,
+                enlist=lambda connection, queued: engine.enlist(connection, [dispatch_of(each) for each in queued]),
+            )
+        else:
+            self._store.set_terms(engine.terms)
+        self._dispatcher = Dispatcher(store=self._store, engine=engine, kinds=self._kinds, clock=self._clock)
+        await self._dispatcher.start()
+        stack.push_async_callback(self._dispatcher.stop)
+
     async def _start_working(self, stack: contextlib.AsyncExitStack) -> None:
         self._worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._liveness.enter(self._worker)
@@ -205,12 +234,13 @@ class Parts:
         self._claimer = Claimer(
             store=self._store,
             worker=self._worker,
-            kinds=self._kinds,
+            kinds=self._worked,
             queues=self._settings.queue_names,
-            room=self._runner.room,
+            room=self._room,
             lease=lease,
             clock=self._clock,
             begin=self._runner.start,
+            looks=self._engine is None,
         )
         self._service.claimer = self._claimer
         self._cancels = CancelWatch(
@@ -229,6 +259,18 @@ class Parts:
         for role in (self._heartbeat, reaper, pruner, self._cancels, self._claimer):
             await role.start()
             stack.push_async_callback(role.stop)
+        if self._engine is not None:
+            self._taker = Taker(
+                store=self._store,
+                worker=self._worker,
+                kinds=self._worked,
+                queues=self._settings.queue_names,
+                room=self._claimer.free,
+                lease=lease,
+                clock=self._clock,
+                begin=self._runner.start,
+            )
+            await self._engine.work(self._taker)
 
     async def _start_courier(self, stack: contextlib.AsyncExitStack) -> None:
         from raincheck.webhooks.deliver import HttpDeliverer  # noqa: PLC0415 - its packages are an extra
@@ -255,7 +297,7 @@ class Parts:
             ProcessExecutor(slots=self._settings.process_slots),
         )
         for executor in made:
-            kinds = [kind for kind in self._kinds.values() if kind.executor == executor.name]
+            kinds = [kind for kind in self._worked.values() if kind.executor == executor.name]
             await executor.start(kinds)
             stack.push_async_callback(executor.stop)
             if kinds:
@@ -275,6 +317,8 @@ class Parts:
             self._claimer.committed(changes)
         if self._courier is not None:
             self._courier.committed(changes)
+        if self._dispatcher is not None:
+            self._dispatcher.committed(changes)
 
     def _noticed(self) -> None:
         self._tail.notice()
@@ -291,6 +335,12 @@ class Parts:
     def _slot_freed(self) -> None:
         if self._claimer is not None:
             self._claimer.slot_freed()
+        if self._taker is not None:
+            self._taker.slot_freed()
+
+    def _room(self, executor: str) -> int:
+        room = 0 if self._runner is None else self._runner.room(executor)
+        return room if self._taker is None else room - self._taker.expected(executor)
 
     def _held(self) -> list[Lease]:
         return [] if self._runner is None else list(self._runner.runs)
@@ -315,6 +365,10 @@ class Parts:
         self.begin_drain()
         if self._claimer is None or self._runner is None:
             return
+        if self._engine is not None and self._taker is not None:
+            self._taker.close()
+            await self._engine.rest()
+            await self._taker.settle()
         await self._claimer.stop()
         grace = self._settings.drain.total_seconds()
         draining = [] if self._courier is None else [asyncio.ensure_future(self._courier.drain(grace))]

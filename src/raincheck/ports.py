@@ -122,14 +122,19 @@ Submitted = Accepted | Replayed | KeyConflict | Tombstone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A worker's wish for operations of some kinds."""
+    """A worker's wish for operations of some kinds.
+
+    :param queues: None: every queue.
+    :param ids: which operations an engine has brought; None: those that go first.
+    """
 
     worker: str
     kinds: tuple[str, ...]
-    queues: tuple[str, ...] | None  # None: every queue
+    queues: tuple[str, ...] | None
     limit: int
     lease_until: datetime
     now: datetime
+    ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from raincheck import settings as settings_module
 from raincheck.core.errors import ConfigurationError, DefinitionError
 from raincheck.dashboard.routes import dashboard_routes
+from raincheck.engine_choice import chosen_engine
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.delivery_documents import add_webhooks
 from raincheck.fastapi.health import health_routes
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from raincheck.core.endpoints import Callbacks, Webhook, WebhookPolicy
     from raincheck.fastapi.router import OperationOptions
     from raincheck.ports import Kind
+    from raincheck.ports_engines import Engine
     from raincheck.settings import Settings
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -46,6 +48,8 @@ class Raincheck:
     :param app: the application to install on; or call ``install(app)`` later, once.
     :param store: ``sqlite:///path``, ``postgresql://user@host/database`` or ``memory:``; every keyword can also be set
         as ``RAINCHECK_*``.
+    :param engine: who brings queued operations to workers: ``embedded`` (the default on SQLite), ``pgqueuer`` (the
+        default on PostgreSQL), ``procrastinate``, ``taskiq``, ``celery``, or an Engine.
     :param workers: False: this process accepts and serves; ``raincheck worker module:rain`` runs the work.
     :param dependencies: FastAPI dependencies that guard all operation routes.
     :param owner: a FastAPI dependency that returns a non-empty str; callers see only what they own.
@@ -64,6 +68,7 @@ class Raincheck:
         app: FastAPI | None = None,
         *,
         store: str | None = None,
+        engine: str | Engine | None = None,
         workers: bool | None = None,
         dependencies: Sequence[Any] = (),
         owner: Callable[..., Any] | None = None,
@@ -76,13 +81,23 @@ class Raincheck:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings_module.load(
-            settings, store=store, workers=workers, public_url=public_url, prefix=prefix
+            settings,
+            store=store,
+            engine=engine if isinstance(engine, str) else None,
+            workers=workers,
+            public_url=public_url,
+            prefix=prefix,
         )
-        _ = self.settings.location  # an unknown URL is refused here, before anything is opened
+        # An unknown URL and an engine that does not fit are refused here, before anything is opened.
+        self._engine = chosen_engine(None if isinstance(engine, str) else engine, self.settings)
+        _ = self.settings.executor_names
         prefix = self.settings.prefix
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             msg = f"prefix={prefix!r} must start with a slash and not end with one, such as '/api'."
             raise ConfigurationError(msg)
+        if self._engine is not None:
+            self._engine.attach(self.working)
+        self._working = False
         self._owner = owner
         self._dashboard = dashboard
         self._metrics = metrics
@@ -153,12 +168,15 @@ class Raincheck:
                 return
             self._warn_unguarded()
             work = self.settings.workers if workers is None else workers
+            if self._engine is not None and not self._engine.hosts_workers:
+                work = self._working  # workers are processes of the engine's own
             parts = Parts(
                 self.settings,
                 kinds=self._registry.kinds,
                 app=app or self._app,
                 workers=work,
                 policy=self._policy,
+                engine=self._engine,
                 metrics=self._metrics is not None,
             )
             async with parts:
@@ -172,14 +190,24 @@ class Raincheck:
             self._entered -= 1
 
     @contextlib.asynccontextmanager
-    async def working(self, *, queues: str | None = None) -> AsyncIterator[None]:
+    async def working(
+        self,
+        *,
+        queues: str | None = None,
+        executors: str | None = None,
+        slots: Mapping[str, int] | None = None,
+    ) -> AsyncIterator[None]:
         """Run work without serving requests, as ``raincheck worker`` does, also where the settings switch workers off.
 
         The application's own lifespan is entered, so that functions find what it opens.
 
         :param queues: the queues to work on, separated by commas, instead of the settings' own.
+        :param executors: the executors that run operations here, separated by commas, likewise.
+        :param slots: how many operations each executor runs at once, likewise.
         """
-        self.settings = settings_module.load(self.settings, workers=True, queues=queues)
+        sizes = {f"{name}_slots": number for name, number in (slots or {}).items()}
+        self.settings = settings_module.load(self.settings, workers=True, queues=queues, executors=executors, **sizes)
+        self._working = True
         lifespan = self.running() if self._app is None else self._app.router.lifespan_context(self._app)
         async with lifespan:
             yield
@@ -198,6 +226,11 @@ class Raincheck:
     def kinds(self) -> Mapping[str, Kind]:
         """All decorated functions by their durable names."""
         return self._registry.kinds
+
+    @property
+    def engine(self) -> Engine | None:
+        """Who brings queued operations to workers; None: the embedded engine, which needs nobody."""
+        return self._engine
 
     @property
     def webhook_policy(self) -> WebhookPolicy:

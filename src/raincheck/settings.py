@@ -17,6 +17,9 @@ Duration = Annotated[timedelta, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
 
 
+EXECUTORS = ("async", "thread", "process")
+
+
 class Settings(BaseSettings):
     """Operators set these in the environment; keywords of ``Raincheck(...)`` outrank them.
 
@@ -33,6 +36,18 @@ class Settings(BaseSettings):
     store_direct: str = Field(
         "", description="where the store's URL leads to PgBouncer or another pooler: the URL of PostgreSQL itself"
     )
+    engine: str = Field(
+        "",
+        description="who brings queued operations to workers: `embedded`, `pgqueuer`, `procrastinate`, `taskiq` or "
+        "`celery`; empty: `pgqueuer` on PostgreSQL, else `embedded`",
+    )
+    broker: str = Field(
+        "",
+        description="the broker of the engine `taskiq`: `redis://host:6379/0` or `nats://host:4222`",
+    )
+    broker_prefix: str = Field(
+        "raincheck", description="how names at the broker begin; applications that share a broker need different ones"
+    )
     workers: bool = Field(
         default=True, description="run work inside the serving process; `false` leaves it to `raincheck worker`"
     )
@@ -46,6 +61,9 @@ class Settings(BaseSettings):
         default=True, description="answer the probes `/health/live` and `/health/ready`, below the prefix"
     )
     queues: str = Field("", description="queues that this process works on, separated by commas; empty: all")
+    executors: str = Field(
+        "", description="executors that run operations in this process, separated by commas; empty: all"
+    )
     async_slots: int = Field(100, ge=1, description="async operations that run at once in a process")
     thread_slots: int = Field(
         default_factory=lambda: min(32, 4 * (os.cpu_count() or 1)),
@@ -90,6 +108,19 @@ class Settings(BaseSettings):
     def allowed_origin_list(self) -> tuple[str, ...]:
         """The origins beside the server's own that may open a WebSocket."""
         return tuple(origin.strip() for origin in self.allowed_origins.split(",") if origin.strip())
+
+    @property
+    def executor_names(self) -> tuple[str, ...]:
+        """The executors that run operations in this process.
+
+        :raises ConfigurationError: there is no such executor.
+        """
+        names = tuple(name.strip() for name in self.executors.split(",") if name.strip())
+        unknown = sorted(set(names) - set(EXECUTORS))
+        if unknown:
+            msg = f"RAINCHECK_EXECUTORS names {', '.join(unknown)}. There are {', '.join(EXECUTORS)}."
+            raise ConfigurationError(msg)
+        return names or EXECUTORS
 
     @property
     def queue_names(self) -> tuple[str, ...] | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.chaos.crowded_ends import crowded_ends
 from tests.chaos.driver import Scene
 from tests.chaos.storm import BLOWS, Report, storm, summary
-from tests.postgres import outages
+from tests.postgres.outages import outages
 from tests.postgres.server import PostgresServer
 
 KILLS = ("kill", "kill-child", "kill-fork-server")
@@ -28,7 +28,9 @@ def main() -> None:
     parser.add_argument("--blows", type=int, default=8, help="in each round")
     parser.add_argument("--total", type=int, help="rounds until so many blows were struck, instead of --rounds")
     parser.add_argument("--only", help=f"some kinds of blows instead of all, separated by commas: {', '.join(BLOWS)}")
-    parser.add_argument("--stops", type=int, help="only this: stop a PostgreSQL server so often, as a crash does")
+    parser.add_argument(
+        "--stops", type=int, default=0, help="instead: stop a PostgreSQL server so often, as a crash does"
+    )
     parser.add_argument("--operations", type=int, default=1000, help="with --stops: how many are accepted at least")
     parser.add_argument("--apart", type=float, default=8.0, help="with --stops: seconds between two, at most")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after so many seconds")
@@ -37,7 +39,7 @@ def main() -> None:
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are ended too
     if chosen.stops:
-        stop_database(chosen.stops, seed=chosen.seed, operations=chosen.operations, apart=chosen.apart)
+        stopped_databases(chosen)
         return
     if chosen.promised:
         for kinds, total, blows in PROMISED:
@@ -52,14 +54,21 @@ def main() -> None:
     campaign(kinds, seed=chosen.seed, blows=chosen.blows, total=total, until=time.monotonic() + chosen.seconds)
 
 
-def stop_database(stops: int, *, seed: int, operations: int, apart: float) -> None:
-    """Stop the database of a fleet again and again, also while it recovers."""
+def stopped_databases(chosen: argparse.Namespace) -> None:
+    """Stop a PostgreSQL server again and again, and tell what happened."""
     database = PostgresServer(durable=True)
     with tempfile.TemporaryDirectory(prefix="raincheck-chaos-") as folder:
         scene = Scene(Path(folder), database_url=f"{database.url()}?schema=outages")
         try:
-            times = (min(1.0, apart), apart)
-            say(str(outages.outages(scene, database, seed=seed, operations=operations, stops=stops, apart=times)))
+            report = outages(
+                scene,
+                database,
+                seed=chosen.seed,
+                operations=chosen.operations,
+                stops=chosen.stops,
+                apart=(min(1.0, chosen.apart), chosen.apart),
+            )
+            say(str(report))
         finally:
             scene.close()
             database.close()

@@ -18,10 +18,14 @@ _FOLLOWED = 0.3
 
 @dataclass(eq=False)
 class Client:
-    """One client's submits: what it was told, what it saw, and what it was left in the dark about."""
+    """One client's submits: what it was told, what it saw, and what it was left in the dark about.
+
+    :param followed: the share of operations whose events it follows.
+    """
 
     number: int
     random: random.Random
+    followed: float = _FOLLOWED
     accepted: dict[str, str] = field(default_factory=dict)
     dark: dict[str, tuple[str, dict[str, object]]] = field(default_factory=dict)
     readers: list[Reader] = field(default_factory=list)
@@ -55,7 +59,7 @@ class Client:
             return
         if answer.status_code == 202:
             self.accepted[key] = answer.json()["id"]
-            if self.random.random() < _FOLLOWED:
+            if self.random.random() < self.followed:
                 reader = Reader(server, self.accepted[key])
                 reader.follow()
                 self.readers.append(reader)

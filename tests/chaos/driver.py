@@ -28,12 +28,13 @@ from raincheck.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
-T = TypeVar("T")
 LEASE = 15.0
+FLEET_LEASE = 2.0
 LONG_BEFORE_THE_LEASE_ENDS = LEASE / 2
 """Seconds within which a dead or draining process is followed on any machine; the figures of a good day are those that
 ``make storms`` reports, and no test fails for a bad one."""
 RETURN_THEIR_RUN = frozenset({"async", "thread", "process", "family"})
+T = TypeVar("T")
 
 
 def until(found: Any, *, patience: float = PATIENCE, what: str = "it") -> Any:
@@ -138,6 +139,11 @@ class Scene:
     def database(self) -> Path:
         return (self.store_folder or self.folder) / "operations.db"
 
+    @property
+    def takeover(self) -> float:
+        """Seconds after a death by which its work must go on elsewhere on any machine, however slow."""
+        return 5 * FLEET_LEASE if self.database_url else LONG_BEFORE_THE_LEASE_ENDS
+
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINCHECK_")}
         return {
@@ -146,7 +152,7 @@ class Scene:
             "CHAOS_EFFECTS": str(self.folder / "effects"),
             "RAINCHECK_STORE": self.database_url or f"sqlite:///{self.database}",
             # The lock of a dead process is seen at once, by those on its machine; across a network only its lease ends.
-            "RAINCHECK_LEASE": "2s" if self.database_url else f"{LEASE}s",
+            "RAINCHECK_LEASE": f"{FLEET_LEASE if self.database_url else LEASE}s",
             **({"CHAOS_DEAF": "1"} if self.deaf else {}),
             **self.settings,
         }

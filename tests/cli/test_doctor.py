@@ -296,6 +296,17 @@ def test_an_application_without_faults_has_good_findings(examine, fill, worker, 
     code, findings = examine(application())
     assert (code, level(findings, "guards")) == (0, "ok")
     assert "1 kind: report" in text(findings, "application")
+    assert "The engine is embedded" in text(findings, "engine")
+
+
+def test_an_engine_that_cannot_be_reached_is_a_problem(examine, fill, worker, application, monkeypatch):
+    """With what it was that refused, and what goes on meanwhile."""
+    fill(empty)
+    monkeypatch.setenv("RAINCHECK_ENGINE", "taskiq")
+    monkeypatch.setenv("RAINCHECK_BROKER", "redis://127.0.0.1:1/0")
+    code, findings = examine(application())
+    assert (code, level(findings, "engine")) == (1, "problem")
+    assert "The engine taskiq cannot be used: ConnectionError" in text(findings, "engine")
 
 
 def test_a_kind_that_the_application_lost_is_a_problem(examine, fill, now, worker, application):

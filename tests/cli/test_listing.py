@@ -76,16 +76,23 @@ def test_json_is_the_resource_that_clients_see(raincheck, three):
 
 def test_progress_is_one_readable_cell_while_it_runs(raincheck, fill):
     """The share, the count with its unit and the message stand side by side; what has ended shows none."""
+    operation = an_operation()
+
+    def told(**progress):
+        def record(found):
+            return transitions.record(found, run=1, progress=Progress(fraction=0.5, **progress), now=NOW)
+
+        return record
 
     async def work(store):
-        operation = await submitted(store)
+        await store.submit(operation)
         await start(store, operation.id)
-        told = Progress(fraction=0.5, current=2, total=4, unit="pages", message="rendering")
-        await store.change(operation.id, lambda found: transitions.record(found, run=1, progress=told, now=NOW))
-        return operation
+        await store.change(operation.id, told(current=2, total=4, unit="pages", message="rendering"))
 
-    operation = fill(work)
+    fill(work)
     assert "50% 2/4 pages rendering" in raincheck("ls").stdout
+    fill(lambda store: store.change(operation.id, told(current=25_000_000, total=50_000_000, unit="rows")))
+    assert "50% 25000000/50000000 rows" in raincheck("ls").stdout
     fill(lambda store: succeed(store, operation.id))
     assert "50%" not in raincheck("ls").stdout
 

@@ -186,3 +186,117 @@ def test_a_token_of_the_environment_is_sent(raincheck, monkeypatch):
     with scripted(lambda *_: Answer(401)) as server:
         assert raincheck("logs", NOBODY, "--url", server.url).exit_code == 1
         assert server.seen[0].headers["authorization"] == "Bearer secret"
+
+
+def test_ls_lists_what_the_caller_owns(remote, server, raincheck):
+    """The columns are those of the store but for the owner, and other callers' operations are not there."""
+    done = remote("run", "/reports", "-d", '{"pages": 1}', "--detach").stdout.strip()
+    assert remote("watch", done).exit_code == 0
+    [head, row] = remote("ls").stdout.splitlines()
+    assert head.split() == ["ID", "KIND", "STATUS", "ATTEMPT", "PROGRESS", "AGE", "TIME"]
+    assert row.split()[:4] == [done, "build_report", "succeeded", "1/1"]
+    [listed] = lines(remote("ls", "--status", "succeeded,failed", "--kind", "build_report", "--json"))
+    assert (listed["id"], listed["done"], "result" in listed) == (done, True, False)
+    assert lines(remote("ls", "--status", "queued", "--json")) == []
+    url = f"http://127.0.0.1:{server.port}"
+    assert raincheck("ls", "--url", url, "--header", "X-Caller: nobody-else").stdout.split() == head.split()
+
+
+def test_show_tells_what_clients_see(remote):
+    """State, result and events; an unknown id is one line on stderr."""
+    done = remote("run", "/reports", "-d", '{"pages": 2}', "--metadata", "customer=42", "--detach").stdout.strip()
+    assert remote("watch", done).exit_code == 0
+    shown = remote("show", done, "--events").stdout
+    told = dict(line.split(maxsplit=1) for line in shown.splitlines() if len(line.split()) == 2)
+    assert (told["id"], told["status"], told["metadata"]) == (done, "succeeded", "customer=42")
+    assert '"pages": 2' in shown
+    assert "run 1  log       " in shown
+    assert shown.splitlines()[-1].split() == [told["version"], "run", "1", "done", "{}"]
+    first, *events = lines(remote("show", done, "--events", "--json"))
+    assert (first["id"], first["result"]["pages"]) == (done, 2)
+    assert [each["version"] for each in events] == sorted(each["version"] for each in events)
+    assert events[-1]["type"] == "done"
+    unknown = remote("show", NOBODY)
+    assert (unknown.exit_code, unknown.stdout) == (1, "")
+    assert len(unknown.stderr.splitlines()) == 1
+
+
+def test_show_of_what_runs_ends_with_what_is_known(remote, server, name):
+    """It does not wait for the end."""
+    held = remote("run", f"/held/{name}", "--detach").stdout.strip()
+    shown = remote("show", held, "--events").stdout
+    assert shown.splitlines()[-1].split()[3] in {"status", "progress", "output"}
+    server.give(name)
+    assert remote("watch", held).exit_code == 0
+
+
+def test_doctor_asks_a_server(raincheck, server):
+    """Reachable, ready, in the right place, with the right credentials and the right time; nothing is created."""
+    url = f"http://127.0.0.1:{server.port}"
+    result = raincheck("doctor", "--url", url, "--header", "X-Caller: doctor", "--json")
+    assert [(each["check"], each["level"]) for each in lines(result)] == [
+        ("server", "ok"),
+        ("clock", "ok"),
+        ("ready", "ok"),
+        ("operations", "ok"),
+        ("list", "ok"),
+    ]
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "check", "level", "words"),
+    [
+        ("/health/ready", (503, "not-ready", "It starts."), "ready", "problem", "It starts."),
+        ("/health/ready", (404, "", ""), "ready", "warning", "answers 404"),
+        (f"/operations/{NOBODY}", (401, "", ""), "operations", "problem", "credentials"),
+        (f"/operations/{NOBODY}", (404, "", ""), "operations", "problem", "no operation routes at /operations"),
+        ("/operations", (404, "list-disabled", ""), "list", "warning", "no owner rule"),
+        ("/operations", (403, "", ""), "list", "problem", "403"),
+    ],
+)
+def test_doctor_says_what_is_wrong_with_a_server(raincheck, path, answer, check, level, words):
+    """What, why and the next step; the exit code is 1 where something needs somebody."""
+    from tests.client.scripted import Answer, scripted
+
+    def problem(status, code, detail):
+        return Answer(status, json.dumps({"type": f"urn:raincheck:problem:{code}", "detail": detail}).encode())
+
+    def act(seen, *_):
+        asked = seen.path.partition("?")[0]
+        if asked == path:
+            return problem(*answer)
+        return problem(404, "operation-not-found", "") if NOBODY in asked else Answer(200, b"{}")
+
+    with scripted(act) as server:
+        result = raincheck("doctor", "--url", server.url, "--json")
+    [finding] = [each for each in lines(result) if each["check"] == check]
+    assert finding["level"] == level
+    assert words in finding["message"]
+    assert finding["remedy"]
+    assert result.exit_code == (1 if level == "problem" else 0)
+
+
+def test_doctor_says_that_a_server_cannot_be_reached(raincheck):
+    """Instead of a traceback."""
+    result = raincheck("doctor", "--url", "http://127.0.0.1:9")
+    assert result.exit_code == 1
+    assert "http://127.0.0.1:9 cannot be reached" in result.stdout
+    assert raincheck("doctor", "shop:rain", "--url", "http://127.0.0.1:9").exit_code == 2
+
+
+def test_owners_and_two_places_are_wrong_arguments_of_ls(remote):
+    """A server shows what its caller owns, and nothing else."""
+    assert remote("ls", "--owner", "ada").exit_code == 2
+    assert remote("ls", "--url", "http://x", "--store", "sqlite:///x.db").exit_code == 2
+
+
+def test_a_shell_completes_commands_and_options():
+    """What ``raincheck --install-completion`` puts into the shell's start file asks this."""
+    for words, found in (("raincheck ca", "cancel"), ("raincheck ls --stat", "--status")):
+        settings = {"_RAINCHECK_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        command = Path(sys.executable).with_name("raincheck")
+        done = subprocess.run(
+            [command], env=os.environ | settings, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert found in done.stdout.split(), done.stderr

@@ -287,6 +287,48 @@ def test_every_public_name_can_be_imported():
     assert not hasattr(raincheck, "Nothing")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--executors", "threads"], "--executors 'threads' cannot be used"),
+        (["--executors", ","], "Name some of async, thread, process"),
+        (["--concurrency", "0"], "--concurrency '0' cannot be used"),
+        (["--concurrency", "many"], "Write a number from 1 on"),
+        (["--executors", "async", "--concurrency", "process=2"], "such as async=8"),
+    ],
+)
+def test_executors_and_concurrency_that_cannot_be_used_are_refused(folder, arguments, message):
+    """With what could be written instead."""
+    command = (Path(sys.executable).with_name("raincheck"), "worker", "web:rain", *arguments)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
+def test_a_worker_runs_what_its_executors_are_for(start, submit, reach, web, folder):
+    """Coroutines here, threads elsewhere; with as many slots as the command line says."""
+    threaded = submit("/endless")
+    mine = submit("/double?number=4")
+    worker = start("web:rain", "--executors", "async", "--concurrency", "7")
+    assert reach(mine, "succeeded")["result"] == 8
+    assert web("GET", threaded)["status"] == "queued"
+    (line,) = [line for line in worker.log.read_text().splitlines() if "working: " in line]
+    assert line.endswith("slots async 7")
+    assert "engine embedded; kinds apart, double, interrupted;" in line
+
+
+def test_a_worker_of_an_engine_with_workers_of_its_own_is_refused(folder):
+    """It says what to start instead."""
+    (folder / "fleet.py").write_text(
+        "from fastapi import FastAPI\nfrom raincheck import Raincheck\n"
+        "app = FastAPI()\nrain = Raincheck(app, engine='celery')\n@rain.post('/x')\ndef x() -> int:\n    return 1\n"
+    )
+    command = (Path(sys.executable).with_name("raincheck"), "worker", "fleet:rain")
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "celery --app fleet worker" in done.stderr
+
+
 def probe(port, path):
     """Return what a worker answers: the status and the document."""
     try:

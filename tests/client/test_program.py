@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,11 @@ def test_a_bar_shows_share_count_message_and_time_left():
 def test_a_bar_shows_why_it_failed():
     """The problem's title stands where the progress was."""
     failed = {"status": "failed", "done": True, "error": {"title": "No paper", "type": "x", "detail": "tray [2]"}}
-    assert "No paper: tray [2]" in shown({}, failed)
+    text = shown({}, failed)
+    assert "No paper: tray [2]" in text
+    before, found, _ = text.rpartition("k failed")
+    assert found
+    assert not re.search("[\u2800-\u28ff]", before[-4:]), "something spins beside what has ended"
 
 
 def test_text_of_others_cannot_steer_the_terminal():

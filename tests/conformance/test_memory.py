@@ -9,7 +9,12 @@ import pytest
 
 from raincheck.ports import Accepted
 from raincheck.stores.memory import MemoryStore
-from raincheck.testing.conformance import DeliveryConformance, OperationStoreConformance, TicketConformance
+from raincheck.testing.conformance import (
+    DeliveryConformance,
+    OperationStoreConformance,
+    OutboxConformance,
+    TicketConformance,
+)
 from raincheck.testing.conformance.specimens import Watcher, an_operation, started
 
 if TYPE_CHECKING:
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.usefixtures("anyio_backend")
-class TestMemoryStore(OperationStoreConformance, TicketConformance, DeliveryConformance):
+class TestMemoryStore(OperationStoreConformance, OutboxConformance, TicketConformance, DeliveryConformance):
     """Not durable and not shared, so it promises only what every store does."""
 
     @pytest.fixture

@@ -14,6 +14,7 @@ from raincheck.testing.conformance import (
     DurableDeliveryConformance,
     DurableStoreConformance,
     OperationStoreConformance,
+    OutboxConformance,
     SharedDeliveryConformance,
     SharedStoreConformance,
     SharedTicketConformance,
@@ -45,6 +46,7 @@ async def opened(url: str, stack: AsyncExitStack) -> PostgresStore:
 
 class TestPostgresStore(
     OperationStoreConformance,
+    OutboxConformance,
     TicketConformance,
     DeliveryConformance,
     DurableStoreConformance,

@@ -13,6 +13,7 @@ from raincheck.testing.conformance import (
     DurableDeliveryConformance,
     DurableStoreConformance,
     OperationStoreConformance,
+    OutboxConformance,
     SharedDeliveryConformance,
     SharedStoreConformance,
     SharedTicketConformance,
@@ -43,6 +44,7 @@ async def opened(path: Path, files: AsyncExitStack) -> SqliteStore:
 
 class TestSqliteStore(
     OperationStoreConformance,
+    OutboxConformance,
     TicketConformance,
     DeliveryConformance,
     DurableStoreConformance,

@@ -426,14 +426,16 @@ def hasty() -> FastAPI:
     return application(add_few, owner=caller)
 
 
-def calling() -> FastAPI:
+def calling(*, handshake: bool = False) -> FastAPI:
     """Return an application that sends webhooks to the test's receiver, and tries again within tenths of seconds."""
     delivery_rules.DELAYS = (timedelta(0), *[timedelta(seconds=0.1)] * 9)
     receiver, secret = os.environ["CONTRACT_RECEIVER"], os.environ["CONTRACT_SECRET"]
     return application(
         add_all,
         owner=caller,
-        callbacks=Callbacks(secret=secret, allow=(receiver, "https://*.example.com"), private_networks=True),
+        callbacks=Callbacks(
+            secret=secret, allow=(receiver, "https://*.example.com"), private_networks=True, handshake=handshake
+        ),
         webhooks=(
             Webhook(
                 url=f"{receiver}/all?token=1",
@@ -458,6 +460,8 @@ match os.environ.get("CONTRACT_APPLICATION"):
         app = hasty()
     case "calling":
         app = calling()
+    case "asking":
+        app = calling(handshake=True)
     case "mounted":
         app = mounted()
     case other:

@@ -132,6 +132,13 @@ def calling(start_server, receiver):
 
 
 @pytest.fixture(scope="session")
+def asking(start_server, receiver):
+    """A server that asks receivers for their consent first."""
+    os.environ |= {"CONTRACT_RECEIVER": receiver.url, "CONTRACT_SECRET": SECRET}
+    return start_server("asking")
+
+
+@pytest.fixture(scope="session")
 def small(start_server):
     """A server with small limits that runs no work."""
     return start_server("few", workers=False, max_queued=3, max_body="64KiB")

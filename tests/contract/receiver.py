@@ -37,12 +37,17 @@ class Received:
 
 
 class Receiver:
-    """Answers 204, or what a test says for a path: statuses one after the other, the last one for ever."""
+    """Answers 204, or what a test says for a path: statuses one after the other, the last one for ever.
+
+    Asked for its consent, it agrees with whom a test says for the path.
+    """
 
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.answers: dict[str, list[int]] = {}
         self.headers: dict[str, str] = {}
+        self.asked: list[tuple[str, str | None]] = []
+        self.agreed: dict[str, str] = {}
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -63,6 +68,15 @@ class Receiver:
                 self.send_header("Content-Length", str(len(secret)))
                 self.end_headers()
                 self.wfile.write(secret)
+
+            def do_OPTIONS(self) -> None:
+                receiver.asked.append((self.path, self.headers["webhook-request-origin"]))
+                agreed = receiver.agreed.get(self.path)
+                self.send_response(403 if agreed is None else 200)
+                if agreed is not None:
+                    self.send_header("WebHook-Allowed-Origin", agreed)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

@@ -128,6 +128,22 @@ def test_replays_keep_the_first_callback(caller, receiver, path, called):
     assert receiver.at(elsewhere) == []
 
 
+def test_a_receiver_may_be_asked_first(asking, receiver, path, called):
+    """Nothing is sent to a URL that does not agree, and what waited is sent once it does; it is asked once."""
+    caller = asking.caller()
+    caller.finished("/crashes", headers=called)
+    eventually(lambda: len([each for each in receiver.asked if each[0] == path]) > 1, "a second question")
+    assert {origin for each, origin in receiver.asked if each == path} == {"public.example"}
+    assert receiver.at(path) == []
+    receiver.agreed[path] = "public.example"
+    [received] = receiver.until(path, 1)
+    assert received.event["type"] == "operation.failed"
+    asked = len(receiver.asked)
+    caller.finished("/crashes", headers=called)
+    receiver.until(path, 2)
+    assert len(receiver.asked) == asked
+
+
 def test_retries_keep_the_callback(caller, calling, receiver, path, called):
     """The caller hears of the second try as of the first."""
     name = fresh_name()

@@ -58,16 +58,18 @@ def guard(x_role: Annotated[str | None, Header()] = None, role: Annotated[str | 
     raise HTTPException(401, "Log in.", {"WWW-Authenticate": "Basic"})
 
 
-# Nobody listens on port 1: deliveries fail at once, and nothing leaves the machine.
+# Nobody listens on these ports: deliveries fail at once, and nothing leaves the machine. What is dead is tried ever
+# more rarely, a receiver (host and port) at a time; so each test that waits for an attempt has one to itself.
 NOWHERE = "http://127.0.0.1:1/hooks"
-CONFIGURED = "http://127.0.0.1:1/progress"
+NOWHERE_ELSE = "http://127.0.0.1:2/hooks"
+CONFIGURED = "http://127.0.0.1:3/progress"
 SECRET = "whsec_bmV2ZXIgdXNlZCBpbiBwcm9kdWN0aW9uISE="
 rain = Raincheck(
     app,
     prefix="/api",
     owner=caller,
     dashboard=guard,
-    callbacks=Callbacks(secret=SECRET, allow=("http://127.0.0.1:1",), private_networks=True),
+    callbacks=Callbacks(secret=SECRET, allow=("http://127.0.0.1:1", "http://127.0.0.1:2"), private_networks=True),
     # It hears of drawings alone, so that other operations have the webhooks that their tests ask for.
     webhooks=[Webhook(url=CONFIGURED, secret=SECRET, events=("operation.progress",), private_networks=True)],
     public_url="http://127.0.0.1",

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.dashboard.application import CONFIGURED, HOSTILE, NOWHERE
+from tests.dashboard.application import CONFIGURED, HOSTILE, NOWHERE, NOWHERE_ELSE
 from tests.dashboard.conftest import HERE, disabled, ended, fresh, submitted
 from tests.readers import chromium
 from tests.readers.serving import Server, eventually
@@ -82,6 +82,11 @@ def tab(browser, server):
 def row(page, operation_id):
     """Return the row of an operation in the list."""
     return page.locator("tbody tr", has=page.locator(f'a[href$="/operations/{operation_id}"]'))
+
+
+def timeline(page):
+    """Return the steps of the operation that is shown."""
+    return page.locator("section", has=page.get_by_role("heading", name="Timeline")).locator("ol li").all_inner_texts()
 
 
 # --- what it shows --------------------------------------------------------------------------------------------
@@ -169,10 +174,10 @@ def test_one_operation_is_shown_as_it_runs(server, tab):
     page = tab.go(f"operations/{operation_id}")
     page.wait_for_selector("text=3 of 4 steps")
     assert page.locator('[role="log"]').inner_text().count("word") >= 1
-    assert page.locator("ol li").all_inner_texts()[-1].startswith("running")
+    assert timeline(page)[-1].startswith("running")
     server.give(signal)
     page.get_by_role("heading", name="Result").wait_for()
-    assert page.locator("ol li").all_inner_texts()[-1].startswith("succeeded")
+    assert timeline(page)[-1].startswith("succeeded")
     assert '"steps": 4' in page.locator("section", has=page.get_by_role("heading", name="Result")).inner_text()
     eventually(lambda: page.evaluate("1") and not tab.open, "the end of the stream", server)
 
@@ -246,7 +251,7 @@ def test_a_webhook_is_sent_again(server, tab):
 
 def test_webhooks_are_found_tried_enabled_and_sent_again(server, tab):
     """Without a terminal: a disabled endpoint is enabled after a question, and its deliveries are looked at."""
-    url = f"{NOWHERE}/{fresh()}"
+    url = f"{NOWHERE_ELSE}/{fresh()}"
     disabled(server, url)
     operation_id = submitted(server, "/pages/x", hook=url)
     ended(server, operation_id)

@@ -27,7 +27,7 @@ def test_endpoints_are_shown_with_their_health_and_without_secrets(server, viewe
     assert (callers["configured"], callers["events"]) == (False, [])
     answer = viewer.request("GET", f"{API}/webhooks")
     assert SECRET not in answer.text
-    assert answer.json()["callbacks"] == ["http://127.0.0.1:1"]
+    assert answer.json()["callbacks"] == ["http://127.0.0.1:1", "http://127.0.0.1:2"]
 
 
 def test_the_log_of_deliveries_is_filtered_and_paged(server, viewer):

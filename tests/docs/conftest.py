@@ -6,6 +6,8 @@ import logging
 import os
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.util._once import Once
 
 from tests.docs.running import terminal
 
@@ -19,6 +21,13 @@ def reader(tmp_path, monkeypatch):
     for name in set(os.environ) - set(terminal()):
         monkeypatch.delenv(name)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def kept_tracing(monkeypatch):
+    """A program may set the provider of traces, which a process can do once; the other tests keep theirs."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
 
 
 @pytest.fixture

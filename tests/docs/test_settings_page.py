@@ -11,6 +11,8 @@ from tests.docs.pages import ROOT
 PAGE = ROOT / "docs" / "settings.md"
 ROWS = re.findall(r"(?m)^\| `(RAINCHECK_\w+)` \| (.+?) \| (.+) \|$", PAGE.read_text(encoding="utf-8"))
 OTHERS = {
+    "engine": "embedded",
+    "executors": "async",
     "store": "memory:",
     "store_direct": "postgresql://server/database",
     "workers": "false",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.postgres.server import PostgresServer
 
 LEASE = 3.0
-CLIENTS = 6
+PACE = 0.01, 0.06  # seconds between two submits of a client
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ def outages(
     scene.settings |= {"RAINCHECK_LEASE": f"{LEASE}s", "RAINCHECK_MAX_QUEUED": "1000000"}
     chance, began = random.Random(seed), time.monotonic()
     servers = [scene.start().ready() for _ in range(2)]
-    crowd = [Client(number, random.Random(seed * 100 + number)) for number in range(CLIENTS)]
+    crowd = [Client(number, random.Random(seed * 100 + number), followed=0.0) for number in range(6)]
     ending = threading.Event()
-    threads = [threading.Thread(target=each.work, args=(lambda: servers, ending), daemon=True) for each in crowd]
+    threads = [threading.Thread(target=_submit, args=(each, servers, ending), daemon=True) for each in crowd]
     for thread in threads:
         thread.start()
 
@@ -93,6 +93,14 @@ def outages(
         reruns=sum(operation.run > 1 for operation, _ in found.values()),
         seconds=time.monotonic() - began,
     )
+
+
+def _submit(client: Client, servers: list[Server], ending: threading.Event) -> None:
+    count = 0
+    while not ending.wait(client.random.uniform(*PACE)):
+        target = servers[client.random.randrange(len(servers))]
+        client.submit(target, count)
+        count += 1
 
 
 def _stopped_again(database: PostgresServer, pause: float) -> int:

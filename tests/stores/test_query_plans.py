@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from raincheck.core import transitions
+from raincheck.core.dispatch_rules import Terms
 from raincheck.core.events import Output
 from raincheck.core.operation import Status
 from raincheck.ports import Lease, ListQuery, Ticket
@@ -29,7 +30,9 @@ from raincheck.testing.conformance.specimens import (
 pytestmark = pytest.mark.anyio
 TABLES = ("operations", "events", "tombstones", "tickets")
 # These indexes hold unfinished operations only, or are read in order up to a limit.
-SMALL = re.compile(r"USING (COVERING )?INDEX (operations_queued|operations_held|operations_deadline)\b")
+SMALL = re.compile(
+    r"USING (COVERING )?INDEX (operations_queued|operations_held|operations_deadline|operations_dispatch)\b"
+)
 IN_ORDER = re.compile(r"SCAN operations USING INDEX sqlite_autoindex_operations_1")
 
 
@@ -82,6 +85,11 @@ async def use_everything(store):
     await start(store, queued.id)
     await succeed(store, queued.id)
     assert await store.prune(NOW + timedelta(days=30)) == [queued.id]
+    early = await submitted(store)
+    store.set_terms(Terms(delays=False))
+    assert await store.adopt(now=NOW) == 1
+    assert [each.id for each in await store.take_overdue(["report"], now=NOW)] == [early.id]
+    assert [each.id for each in await store.claim(a_claim(ids=(early.id,)))] == [early.id]
 
 
 LISTS = (

@@ -53,6 +53,13 @@ def worker(
     queues: Annotated[
         str | None, typer.Option(metavar="A,B", help="Queues to work on. Default: RAINCHECK_QUEUES, else all.")
     ] = None,
+    executors: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Executors that work here: async, thread, process. Default: all.")
+    ] = None,
+    concurrency: Annotated[
+        str | None,
+        typer.Option(metavar="N|A=N,B=M", help="Operations at once, for every executor here or for each."),
+    ] = None,
     health_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Serve /health/live, /health/ready and /metrics here.")
     ] = None,
@@ -63,12 +70,21 @@ def worker(
     """Run the operations of an application without serving HTTP, until SIGTERM or Ctrl-C."""
     from raincheck.cli.worker import run_worker
 
-    run_worker(target, queues=queues, health_host=health_host, health_port=health_port)
+    run_worker(
+        target,
+        queues=queues,
+        executors=executors,
+        concurrency=concurrency,
+        health_host=health_host,
+        health_port=health_port,
+    )
 
 
 @app.command("ls")
 def list_operations(
     *,
+    url: Url = None,
+    header: Headers = None,
     store: Store = None,
     status: Annotated[str | None, typer.Option(metavar="A,B", help="Only these, such as queued,failed.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
@@ -79,21 +95,32 @@ def list_operations(
     """List operations, newest first."""
     from raincheck.cli.listing import print_operations
 
-    print_operations(store, statuses=status, kind=kind, owner=owner, limit=limit, as_json=json)
+    print_operations(
+        store,
+        server=url,
+        headers=header or (),
+        statuses=status,
+        kind=kind,
+        owner=owner,
+        limit=limit,
+        as_json=json,
+    )
 
 
 @app.command()
 def show(
     operation_id: Annotated[str, typer.Argument(metavar="ID", help="The operation.")],
     *,
+    url: Url = None,
+    header: Headers = None,
     store: Store = None,
     events: Annotated[bool, typer.Option("--events", help="Print the event log too.")] = False,
     json: Json = False,
 ) -> None:
-    """Show one operation with its result, its error and the traceback."""
+    """Show one operation with its result and its error; from the store with the traceback too."""
     from raincheck.cli.showing import print_operation
 
-    print_operation(operation_id, store, with_events=events, as_json=json)
+    print_operation(operation_id, store, server=url, headers=header or (), with_events=events, as_json=json)
 
 
 @app.command()
@@ -240,13 +267,15 @@ def doctor(
         str | None, typer.Argument(metavar="[MODULE:RAIN]", help="Check the application too.", show_default=False)
     ] = None,
     *,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Ask this server instead.")] = None,
+    header: Headers = None,
     store: Store = None,
     json: Json = False,
 ) -> None:
-    """Check the machine, the store, the workers and what waits; exit code 1 when something is wrong."""
+    """Check the machine, the store, the workers and what waits, or a server; exit code 1 when something is wrong."""
     from raincheck.cli.doctor import examine
 
-    examine(target, store, as_json=json)
+    examine(target, store, server=url, headers=header or (), as_json=json)
 
 
 @app.command()

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from raincheck.cli.application_checks import check_application
-from raincheck.cli.ending import PROBLEM
+from raincheck.cli.ending import PROBLEM, UsageError
+from raincheck.cli.engine_checks import check_engine
 from raincheck.cli.file_checks import check_database, check_place
 from raincheck.cli.findings import Finding, Level, ok, refused, warning
 from raincheck.cli.loading import load
@@ -26,7 +27,7 @@ from raincheck.stores.sqlite.inspection import newest_moment, opened_to_look, wo
 from raincheck.stores.sqlite.store import side_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from raincheck.locations import Location
@@ -35,17 +36,30 @@ if TYPE_CHECKING:
 _SIGNS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.PROBLEM: ("✗", "red")}
 
 
-def examine(target: str | None, url: str | None, *, as_json: bool) -> None:
+def examine(target: str | None, url: str | None, *, server: str | None, headers: Sequence[str], as_json: bool) -> None:
     """Run all checks and print each as it ends; exit code 1 when one found a problem.
 
     :param target: the application, whose store is examined unless a URL names another.
-    :raises UsageError: the target or the store's URL cannot be used.
+    :param server: a server's URL; then it is asked, and no store is opened.
+    :raises UsageError: the target or a URL cannot be used.
     """
+    if server is not None:
+        if target is not None or url is not None:
+            msg = "--url asks a server; name no module and no --store with it."
+            raise UsageError(msg)
+        from raincheck.cli.server_checks import check_server  # noqa: PLC0415 - needs the client
+
+        _report(check_server(server, headers), as_json=as_json)
+        return
     rain = None if target is None else load(target)
     location = rain.settings.location if rain is not None and url is None else store_location(url)
+    _report(_findings(rain, location, target), as_json=as_json)
+
+
+def _report(findings: Iterator[Finding], *, as_json: bool) -> None:
     console = Console()
     levels = set()
-    for finding in _findings(rain, location, target):
+    for finding in findings:
         levels.add(finding.level)
         if as_json:
             print(json.dumps(asdict(finding)))
@@ -60,6 +74,7 @@ def _findings(rain: Raincheck | None, location: Location, target: str | None) ->
     yield from check_versions()
     if rain is not None and target is not None:
         yield from check_application(rain, target)
+        yield check_engine(rain)
     match location:
         case SqliteFile(path):
             yield from _file_findings(rain, path.absolute(), now)

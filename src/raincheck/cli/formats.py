@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from raincheck.client.models import OperationState, ProgressState
     from raincheck.core.operation import Operation, Progress
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
@@ -57,7 +58,7 @@ def local(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone().isoformat(sep=" ", timespec="milliseconds")
 
 
-def progress(found: Progress | None) -> str:
+def progress(found: Progress | ProgressState | None) -> str:
     """Return how far a run has come, in one line."""
     if found is None:
         return ""
@@ -71,7 +72,7 @@ def progress(found: Progress | None) -> str:
     return printable(" ".join(parts))
 
 
-def run_time(operation: Operation, now: datetime) -> str:
+def run_time(operation: Operation | OperationState, now: datetime) -> str:
     """Return how long an operation has run since its first start, until its end or now."""
     if operation.started_at is None:
         return ""

@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import json
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from raincheck import settings
 from raincheck.cli.formats import counted
 from raincheck.cli.view import present_store, store_location
+from raincheck.engine_choice import chosen_engine
 from raincheck.locations import SqliteFile
 from raincheck.roles.pruner import Pruner
 from raincheck.storage import open_storage
@@ -53,12 +56,16 @@ def migrate_store(url: str | None, *, as_json: bool) -> None:
         name, (before, after) = str(location.path), _migrated_file(location.path)
     else:
         name, (before, after) = str(location), asyncio.run(_migrated_database(location))
+    engine = asyncio.run(_engine_with_tables(url))
     if as_json:
-        print(json.dumps({"store": name, "before": before, "after": after}))
+        made = {} if engine is None else {"engine": engine}
+        print(json.dumps({"store": name, "before": before, "after": after, **made}))
     elif before == after:
         print(f"{name} has schema {after} already.")
     else:
         print(f"{name} had schema {before} and has schema {after} now.")
+    if engine is not None and not as_json:
+        print(f"The tables of {engine} are there too, as RAINCHECK_ENGINE says.")
 
 
 def _migrated_file(path: Path) -> tuple[int, int]:
@@ -67,6 +74,18 @@ def _migrated_file(path: Path) -> tuple[int, int]:
         before = schema_version(connection)
         migrate(connection, path)
         return before, schema_version(connection)
+
+
+async def _engine_with_tables(url: str | None) -> str | None:
+    """Make or upgrade the tables of the engine that the environment chooses; return its name, if it has any."""
+    engine = chosen_engine(None, settings.load(None, store=url))
+    if engine is None or not engine.transactional:
+        return None
+    try:
+        await engine.start({}, clock=lambda: datetime.now(UTC))
+    finally:
+        await engine.stop()
+    return engine.name
 
 
 async def _migrated_database(database: PostgresDatabase) -> tuple[int, int]:

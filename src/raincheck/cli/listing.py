@@ -11,6 +11,7 @@ from rich.text import Text
 
 from raincheck.cli.ending import UsageError
 from raincheck.cli.formats import duration, printable, progress, run_time
+from raincheck.cli.server import server_url
 from raincheck.cli.view import opened_view
 from raincheck.core.operation import Operation, Status
 from raincheck.core.wire import Links, resource
@@ -31,34 +32,47 @@ LINKS = Links("/operations")
 _PAGE = 500
 _COLUMNS = ("ID", "KIND", "STATUS", "ATTEMPT", "PROGRESS", "AGE", "TIME", "OWNER")
 _FIXED = frozenset({"ID", "STATUS", "ATTEMPT", "AGE", "TIME"})
+_NAMES = frozenset(status.value for status in Status)
 
 
 def print_operations(
-    url: str | None,
+    store: str | None,
     *,
+    server: str | None,
+    headers: Sequence[str],
     statuses: str | None,
     kind: str | None,
     owner: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """Print operations of all owners, or of one.
+    """Print operations of all owners, or of one; through a server those of the caller.
 
     :raises UsageError: an unknown status or store.
     :raises StoreError: the store cannot be read.
     """
     wanted = _statuses(statuses)
-    found = _pages(url, statuses=wanted, kind=kind, owner=owner, limit=limit)
+    url = server_url(server, store)
+    if url is not None:
+        from raincheck.cli.remote import print_remote_operations  # noqa: PLC0415 - needs the client
+
+        print_remote_operations(url, headers, statuses=wanted, kind=kind, owner=owner, limit=limit, as_json=as_json)
+        return
+    found = _pages(store, statuses=wanted, kind=kind, owner=owner, limit=limit)
     if as_json:
         for operation in found:
             print(resource(operation, links=LINKS, with_result=False).decode())
         return
     now = datetime.now(UTC)
-    console = Console()
+    print_rows(Console(), _COLUMNS, [_cells(operation, now) for operation in found])
+
+
+def print_rows(console: Console, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+    """Print a table: coloured and fitted into a terminal, or plain and whole."""
     if console.is_terminal:
-        _print_table(console, list(found), now)
+        _print_table(console, columns, rows)
     else:
-        _print_plain([_cells(operation, now) for operation in found])
+        _print_plain([tuple(columns), *rows])
 
 
 def _statuses(text: str | None) -> tuple[Status, ...]:
@@ -105,24 +119,25 @@ def _cells(operation: Operation, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _print_table(console: Console, operations: Sequence[Operation], now: datetime) -> None:
-    if not operations:
+def _print_table(console: Console, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+    if not rows:
         console.print("No operations.", style="dim")
         return
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in _COLUMNS:
+    for name in columns:
         table.add_column(name, no_wrap=True, overflow="fold" if name in _FIXED else "ellipsis")
-    for operation in operations:
+    status = columns.index("STATUS")
+    for row in rows:
         # Text, because a kind or an owner may contain what rich takes for markup.
-        cells = [Text(cell) for cell in _cells(operation, now)]
-        cells[2].stylize(COLOURS[operation.status])
+        cells = [Text(cell) for cell in row]
+        if row[status] in _NAMES:  # a later server may know more
+            cells[status].stylize(COLOURS[Status(row[status])])
         table.add_row(*cells)
     console.print(table)
 
 
-def _print_plain(rows: Sequence[tuple[str, ...]]) -> None:
+def _print_plain(lines: Sequence[tuple[str, ...]]) -> None:
     """Print aligned columns that nothing shortens; scripts should prefer ``--json``."""
-    lines = [_COLUMNS, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_COLUMNS))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -43,19 +43,36 @@ def connected(url: str, headers: Sequence[str]) -> Iterator[Client]:
 
     :raises UsageError: the URL or a header cannot be used, or the extra is missing.
     """
+    sent = sent_headers(headers)
+    from raincheck.client import Client  # noqa: PLC0415 - of the extra, and sent_headers has looked for it
+
+    try:
+        client = Client(url, headers=sent, operations=operations_path())
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    with client:
+        yield client
+
+
+def sent_headers(headers: Sequence[str]) -> dict[str, str]:
+    """Return the headers of every request; RAINCHECK_TOKEN becomes the bearer token.
+
+    :raises UsageError: a header cannot be used, or the extra is missing.
+    """
+    try:
+        import raincheck.client  # noqa: F401, PLC0415 - it says which extra is missing
+    except ModuleNotFoundError as error:
+        raise UsageError(str(error)) from error
     sent = dict(_header(text) for text in headers)
     token = os.environ.get("RAINCHECK_TOKEN")
     if token and "authorization" not in {name.lower() for name in sent}:
         sent["Authorization"] = f"Bearer {token}"
-    operations = os.environ.get("RAINCHECK_OPERATIONS", "/operations")
-    try:
-        from raincheck.client import Client  # noqa: PLC0415 - the extra may be missing
+    return sent
 
-        client = Client(url, headers=sent, operations=operations)
-    except (ValueError, ModuleNotFoundError) as error:
-        raise UsageError(str(error)) from error
-    with client:
-        yield client
+
+def operations_path() -> str:
+    """Return where the operations of a server are."""
+    return os.environ.get("RAINCHECK_OPERATIONS", "/operations")
 
 
 def pair(text: str, option: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from raincheck.cli.formats import counted, duration, local, printable, progress, run_time, size
 from raincheck.cli.listing import COLOURS, LINKS
+from raincheck.cli.server import server_url
 from raincheck.cli.view import opened_view
 from raincheck.core.errors import OperationDeleted, OperationExpired, OperationNotFound
 from raincheck.core.moments import rfc3339
@@ -19,7 +20,7 @@ from raincheck.core.wire import problem_fields, resource
 from raincheck.ports import Tombstone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from raincheck.cli.view import View
     from raincheck.core.events import Event
@@ -27,13 +28,27 @@ if TYPE_CHECKING:
 _PAGE = 1000
 
 
-def print_operation(operation_id: str, url: str | None, *, with_events: bool, as_json: bool) -> None:
-    """Print one operation and, if asked for, its event log.
+def print_operation(
+    operation_id: str,
+    store: str | None,
+    *,
+    server: str | None,
+    headers: Sequence[str],
+    with_events: bool,
+    as_json: bool,
+) -> None:
+    """Print one operation and, if asked for, its event log; through a server as clients see it.
 
     :raises OperationNotFound: the store has no such operation; or its tombstone says that it was deleted or expired.
     :raises StoreError: the store cannot be read.
     """
-    with opened_view(url) as view:
+    url = server_url(server, store)
+    if url is not None:
+        from raincheck.cli.remote import print_remote_operation  # noqa: PLC0415 - needs the client
+
+        print_remote_operation(operation_id, url, headers, with_events=with_events, as_json=as_json)
+        return
+    with opened_view(store) as view:
         operation = found_in(view, operation_id)
         position = view.queue_position(operation) if operation.status is Status.QUEUED else None
         if as_json:

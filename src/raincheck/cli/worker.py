@@ -7,13 +7,14 @@ import contextlib
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raincheck.cli.ending import UsageError
 from raincheck.cli.loading import load
 from raincheck.cli.worker_http import watched
 from raincheck.core.errors import ConfigurationError
 from raincheck.locations import Memory, SqliteFile
+from raincheck.settings import EXECUTORS
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -24,23 +25,62 @@ logger = logging.getLogger("raincheck.worker")
 _EXIT_INTERRUPTED = 130
 
 
-def run_worker(target: str, *, queues: str | None, health_host: str, health_port: int | None) -> None:
+def run_worker(
+    target: str,
+    *,
+    queues: str | None,
+    executors: str | None,
+    concurrency: str | None,
+    health_host: str,
+    health_port: int | None,
+) -> None:
     """Work until SIGTERM or SIGINT, then let running work finish for the drain time and hand the rest back.
 
     A second Ctrl-C ends the process at once; other workers take over what it held.
 
+    :param concurrency: a number for each executor that works here, or such as ``async=200,process=4``.
     :param health_port: where probes and metrics are served; 0 chooses a free port, None serves none.
-    :raises UsageError: the target or the queues cannot be used.
+    :raises UsageError: the target, the queues, the executors or the concurrency cannot be used.
     :raises ConfigurationError: the application has nothing that a worker of its own could run.
     """
     if queues is not None and not queues.replace(",", " ").strip():
         msg = "--queues names no queue. Write --queues reports,default, or leave it away for all."
         raise UsageError(msg)
+    chosen = _executors(executors)
+    slots = {} if concurrency is None else _slots(concurrency, chosen)
     rain = load(target)
     _refuse_idle(rain, target)
     # An application that configured logging while it was imported keeps its own.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(_work(rain, queues, None if health_port is None else (health_host, health_port)))
+    wanted = {"queues": queues, "executors": None if executors is None else ",".join(chosen), "slots": slots}
+    asyncio.run(_work(rain, wanted, None if health_port is None else (health_host, health_port)))
+
+
+def _executors(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return EXECUTORS
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or set(names) - set(EXECUTORS):
+        msg = f"--executors {text!r} cannot be used. Name some of {', '.join(EXECUTORS)}, separated by commas."
+        raise UsageError(msg)
+    return names
+
+
+def _slots(text: str, executors: tuple[str, ...]) -> dict[str, int]:
+    """Return how many operations each executor runs at once."""
+    if text.isdecimal() and int(text) > 0:
+        return dict.fromkeys(executors, int(text))
+    slots: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        if name.strip() not in executors or not number.strip().isdecimal() or int(number) < 1:
+            msg = (
+                f"--concurrency {text!r} cannot be used. Write a number from 1 on for all executors here, or one for "
+                f"each, such as {executors[0]}=8."
+            )
+            raise UsageError(msg)
+        slots[name.strip()] = int(number)
+    return slots
 
 
 def _refuse_idle(rain: Raincheck, target: str) -> None:
@@ -48,6 +88,12 @@ def _refuse_idle(rain: Raincheck, target: str) -> None:
         msg = (
             "The store is memory:, which no other process can reach, so this worker would never see an operation. Use "
             "a file (RAINCHECK_STORE=sqlite:///raincheck.db), or run the work inside the server."
+        )
+        raise ConfigurationError(msg)
+    if rain.engine is not None and not rain.engine.hosts_workers:
+        msg = (
+            f"The engine {rain.engine.name} has workers of its own, which run the operations: start those instead, "
+            f"such as `celery --app {target.partition(':')[0]} worker` (docs/engines.md)."
         )
         raise ConfigurationError(msg)
     if not rain.kinds:
@@ -58,7 +104,7 @@ def _refuse_idle(rain: Raincheck, target: str) -> None:
         raise ConfigurationError(msg)
 
 
-async def _work(rain: Raincheck, queues: str | None, address: tuple[str, int] | None) -> None:
+async def _work(rain: Raincheck, wanted: dict[str, Any], address: tuple[str, int] | None) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -78,7 +124,7 @@ async def _work(rain: Raincheck, queues: str | None, address: tuple[str, int] | 
         if address is not None:  # before the lifespan, so that a slow start is alive and not ready
             host, port = address
             await stack.enter_async_context(watched(rain.watching_application(), host=host, port=port))
-        await stack.enter_async_context(rain.working(queues=queues))
+        await stack.enter_async_context(rain.working(**wanted))
         logger.info("working: %s", _description(rain))
         await stopping.wait()
         seconds = rain.settings.drain.total_seconds()
@@ -88,9 +134,11 @@ async def _work(rain: Raincheck, queues: str | None, address: tuple[str, int] | 
 
 def _description(rain: Raincheck) -> str:
     settings = rain.settings
-    kinds = ", ".join(sorted(rain.kinds))
+    names = settings.executor_names
+    kinds = ", ".join(sorted(name for name, kind in rain.kinds.items() if kind.executor in names))
+    engine = "embedded" if rain.engine is None else rain.engine.name
     queues = ", ".join(settings.queue_names or ("all",))
-    slots = f"async {settings.async_slots}, thread {settings.thread_slots}, process {settings.process_slots}"
+    slots = ", ".join(f"{name} {getattr(settings, f'{name}_slots')}" for name in names)
     location = settings.location
     store = location.path.absolute() if isinstance(location, SqliteFile) else location
-    return f"store {store}; kinds {kinds}; queues {queues}; slots {slots}"
+    return f"store {store}; engine {engine}; kinds {kinds}; queues {queues}; slots {slots}"

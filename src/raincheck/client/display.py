@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from raincheck.client.models import OperationState
 
 
@@ -17,7 +19,7 @@ class ProgressDisplay:
 
     def __init__(self, console: Console | None = None) -> None:
         self._progress = Progress(
-            SpinnerColumn(finished_text=" "),
+            _UntilDone(finished_text=" "),
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[note]}"),
@@ -56,6 +58,14 @@ class ProgressDisplay:
         self._progress.console.print(Text(_plain(text)), soft_wrap=True)
 
 
+class _UntilDone(SpinnerColumn):
+    """Spins until the operation is done; Rich takes only what reached its total for finished, not what failed."""
+
+    def render(self, task: Task) -> RenderableType:
+        """Return the next turn, or nothing once it is done."""
+        return self.finished_text if task.stop_time is not None else super().render(task)
+
+
 def note_of(state: OperationState) -> str:
     """Return progress, or why it failed, in a few words."""
     if state.error is not None:
@@ -64,8 +74,8 @@ def note_of(state: OperationState) -> str:
     if told is None or state.done:
         return ""
     share = "" if told.fraction is None else f"{told.fraction:.0%}"
-    total = "" if told.total is None else f"/{told.total:g}"
-    count = "" if told.current is None else f"{told.current:g}{total} {told.unit or ''}"
+    total = "" if told.total is None else f"/{told.total:.15g}"
+    count = "" if told.current is None else f"{told.current:.15g}{total} {told.unit or ''}"
     left = "" if told.eta_seconds is None else f"{told.eta_seconds:.0f}s left"
     return _escaped(" ".join(part.strip() for part in (share, count, told.message or told.stage or "", left) if part))
 

@@ -280,6 +280,12 @@ class SchemaTooNew(StoreError):
     code = "schema-too-new"
 
 
+class EngineError(OperatorError):
+    """An engine cannot be used; the message says why and what to do."""
+
+    code = "engine-error"
+
+
 class ExecutorError(OperatorError):
     """An executor cannot start or run work."""
 

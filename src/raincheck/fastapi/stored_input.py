@@ -52,7 +52,7 @@ class CapturedInput:
 
     :param stored: ASCII JSON text for ``Operation.input``.
     :param files: names of the blobs that ``stored`` refers to.
-    :param size: bytes of the body, 0 for a form.
+    :param size: bytes of the body; of a form those of its values, where FastAPI did not count while reading.
     :param content: makes what ``core.fingerprint.fingerprint`` takes.
     :param values: the validated values, for a first run in this process; None where uploads end with the request.
     """
@@ -150,7 +150,9 @@ async def _with_body(
 async def _with_form(
     record: dict[str, Any], request: Request, own: dict[str, Any], declared: Declared, put_blob: PutBlob
 ) -> CapturedInput:
-    captured = await capture_form(await request.form(), declared.body, put_blob)
+    form = await request.form()
+    size = sum(len(value) if isinstance(value, str) else value.size or 0 for _, value in form.multi_items())
+    captured = await capture_form(form, declared.body, put_blob)
     files = tuple(captured.files)
     if declared.reads_body:
         if not declared.reads_form:
@@ -165,7 +167,7 @@ async def _with_form(
     scope = request.scope
     content = partial(RequestContent, path=scope["path"], query=scope["query_string"], form=tuple(captured.entries))
     values = None if captured.uploads else own
-    return CapturedInput(stored=_text(record, files), files=files, size=0, content=content, values=values)
+    return CapturedInput(stored=_text(record, files), files=files, size=size, content=content, values=values)
 
 
 def _text(record: dict[str, Any], files: tuple[str, ...]) -> str:

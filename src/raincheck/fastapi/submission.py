@@ -84,7 +84,6 @@ class Submitter:
         operation_id = parts.service.new_id()
         seconds = 0.0 if options.stream else self._seconds_to_wait(options.preferences)
         captured = await self._store_input(request, values, parts, operation_id, options.content_type)
-        _check_size(captured.size, parts)
         if not seconds:
             submitted = await self._submit(parts, operation_id, captured, options, owner)
             if isinstance(submitted, Replayed):
@@ -110,10 +109,12 @@ class Submitter:
             return replace(await parts.blobs.put(f"{operation_id}/0/{name}", chunks), name=name)
 
         try:
-            return await self._capture.capture(request, values, put_blob, content_type=content_type)
+            captured = await self._capture.capture(request, values, put_blob, content_type=content_type)
+            _check_size(captured.size, parts)
         except BaseException:
             await parts.blobs.remove_operations([operation_id])
             raise
+        return captured
 
     async def _submit(
         self,

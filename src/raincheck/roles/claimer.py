@@ -34,6 +34,7 @@ class Claimer:
 
     :param room: how many runs of an executor may be claimed now.
     :param begin: starts the run of a claimed operation.
+    :param looks: whether it looks for queued work; where an engine brings that, it only offers.
     """
 
     def __init__(
@@ -46,7 +47,8 @@ class Claimer:
         room: Callable[[str], int],
         lease: timedelta,
         clock: Callable[[], datetime],
-        begin: Callable[[Operation], None],
+        begin: Callable[[Operation], object],
+        looks: bool = True,
     ) -> None:
         self._store = store
         self._worker = worker
@@ -55,6 +57,7 @@ class Claimer:
         self._lease = lease
         self._clock = clock
         self._begin = begin
+        self._looks = looks
         self._kinds_of: dict[str, tuple[str, ...]] = {}
         self._executor_of = {kind.name: kind.executor for kind in kinds.values()}
         for name, executor in self._executor_of.items():
@@ -92,7 +95,7 @@ class Claimer:
             return None
         if self._queues is not None and operation.queue not in self._queues:
             return None
-        if self._free(executor) <= 0:
+        if self.free(executor) <= 0:
             return None
         self._promised[executor] += 1
         self._nothing_promised.clear()
@@ -112,7 +115,8 @@ class Claimer:
         if not any(self._promised.values()):
             self._nothing_promised.set()
 
-    def _free(self, executor: str) -> int:
+    def free(self, executor: str) -> int:
+        """Return how many runs of an executor may begin that nothing is promised to."""
         return self._room(executor) - self._promised[executor]
 
     # --- looking for queued work ----------------------------------------------------------------------------------
@@ -147,6 +151,8 @@ class Claimer:
         self._look.set()
 
     async def _work(self) -> None:
+        if not self._looks:
+            await asyncio.Event().wait()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POLL):
@@ -172,7 +178,7 @@ class Claimer:
             await self._claim(name)
 
     async def _claim(self, name: str) -> None:
-        limit = min(self._free(name), _LARGEST_CLAIM)
+        limit = min(self.free(name), _LARGEST_CLAIM)
         if limit <= 0:
             self._more[name] = True
             return
@@ -195,5 +201,5 @@ class Claimer:
         self._more[name] = len(claimed) == limit
         for operation in claimed:
             self._begin(operation)
-        if self._more[name] and self._free(name) > 0:
+        if self._more[name] and self.free(name) > 0:
             self._look_now()

@@ -110,14 +110,15 @@ class Runner:
         self._interrupting = False
         self.runs: dict[Lease, Run] = {}
 
-    def start(self, operation: Operation) -> None:
-        """Begin a claimed operation's run."""
+    def start(self, operation: Operation) -> asyncio.Task[None]:
+        """Begin a claimed operation's run, and return its task."""
         kind = self._kinds[operation.kind]
         self._preparing[kind.executor] += 1
         task = asyncio.get_running_loop().create_task(self._run(operation, kind), name=f"raincheck-{operation.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(_report)
+        return task
 
     def room(self, executor: str) -> int:
         """Return how many runs of an executor may be claimed: its free slots, less those that are about to be taken."""

@@ -28,6 +28,7 @@ from raincheck.ports import (
     Tombstone,
 )
 from raincheck.stores.memory_deliveries import MemoryDeliveries
+from raincheck.stores.memory_outbox import MemoryOutbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,11 +43,12 @@ TOMBSTONES_KEPT = timedelta(days=7)
 LAST_POSITION = 1000
 
 
-class MemoryStore(MemoryDeliveries):
+class MemoryStore(MemoryDeliveries, MemoryOutbox):
     """Operations and events in dictionaries behind one lock; usable from any thread's event loop."""
 
     def __init__(self) -> None:
-        super().__init__()
+        MemoryDeliveries.__init__(self)
+        MemoryOutbox.__init__(self)
         self._operations: dict[str, Operation] = {}
         self._events: dict[str, list[Event]] = {}
         self._keys: dict[tuple[str, str, str], str] = {}
@@ -283,6 +285,7 @@ class MemoryStore(MemoryDeliveries):
     def _write(self, change: Change) -> None:
         operation = change.operation
         self._operations[operation.id] = operation
+        self._set_moment(operation)
         self._events.setdefault(operation.id, []).extend(change.events)
         self._unpublished.append(self._with_deliveries(change))
 
@@ -328,7 +331,8 @@ def _claim_order(operation: Operation) -> tuple[int, datetime, str]:
 
 
 def _wanted(operation: Operation, claim: Claim) -> bool:
-    return operation.kind in claim.kinds and (claim.queues is None or operation.queue in claim.queues)
+    named = claim.ids is None or operation.id in claim.ids
+    return named and operation.kind in claim.kinds and (claim.queues is None or operation.queue in claim.queues)
 
 
 def _expired(operation: Operation, now: datetime) -> bool:

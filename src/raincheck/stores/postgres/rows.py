@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from raincheck.core.dispatch_rules import first_moment
 from raincheck.core.endpoints import Callback
 from raincheck.core.events import Event, EventType
 from raincheck.core.moments import milliseconds, moment_at
@@ -17,6 +18,8 @@ from raincheck.core.trace_context import TraceContext
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+    from raincheck.core.dispatch_rules import Terms
 
 _LIGHT = (
     "id, kind, owner, status, version, run, attempt, max_attempts, losses, max_losses, queue, priority, "
@@ -96,7 +99,7 @@ def operation_from(row: Sequence[Any]) -> Operation:
     )
 
 
-def insert_values(operation: Operation) -> tuple[Any, ...]:
+def insert_values(operation: Operation, terms: Terms | None = None) -> tuple[Any, ...]:
     """Return what ``insert_operations.sql`` takes for a new operation."""
     return (
         operation.id,
@@ -127,10 +130,11 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
         storable(operation.input),
         None if operation.callback is None else json.dumps([operation.callback.url, operation.callback.events]),
         None if operation.trace is None else json.dumps([operation.trace.traceparent, operation.trace.tracestate]),
+        _milliseconds(first_moment(operation, terms)),
     )
 
 
-def update_values(operation: Operation) -> tuple[Any, ...]:
+def update_values(operation: Operation, terms: Terms | None = None) -> tuple[Any, ...]:
     """Return what ``write_changes.sql`` takes of a record."""
     result = operation.result
     return (
@@ -158,6 +162,7 @@ def update_values(operation: Operation) -> tuple[Any, ...]:
         None if result is None else _result_text(result),
         None if result is None else result.body,
         operation.id,
+        _milliseconds(first_moment(operation, terms)),
     )
 
 

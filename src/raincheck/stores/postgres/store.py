@@ -15,6 +15,7 @@ from raincheck.stores.postgres.clock import DatabaseClock
 from raincheck.stores.postgres.connecting import connect_patiently
 from raincheck.stores.postgres.delivery_store import PostgresDeliveries
 from raincheck.stores.postgres.opening import migrate
+from raincheck.stores.postgres.outbox import PostgresOutbox
 from raincheck.stores.postgres.pool import Pool
 from raincheck.stores.postgres.queries import statement
 from raincheck.stores.postgres.renewer import Renewer
@@ -36,19 +37,20 @@ logger = logging.getLogger("raincheck.store")
 _LOOK_AT_CLOCK = 5.0
 
 
-class PostgresStore(PostgresDeliveries):
+class PostgresStore(PostgresDeliveries, PostgresOutbox):
     """Implements all the store ports in one schema that any number of machines may share.
 
     :param database: where it is; the schema is made at the first start.
     """
 
     def __init__(self, database: PostgresDatabase, *, timed: Callable[[float, int], None] | None = None) -> None:
-        super().__init__(pool=Pool(database), schema=database.schema)
+        PostgresDeliveries.__init__(self, pool=Pool(database), schema=database.schema)
+        PostgresOutbox.__init__(self, schema=database.schema)
         self.database = database
         self._timed = timed
         self.clock = DatabaseClock()
         self._queries = reading.Queries(database.schema)
-        self._transaction = Transaction(schema=database.schema, endpoints=lambda: self._endpoints)
+        self._transaction = Transaction(schema=database.schema, endpoints=lambda: self._endpoints, outbox=self)
         self._renew = statement("renew_leases", schema=database.schema)
         self._renewer = Renewer(database)
         self._listeners: list[Callable[[Sequence[Change]], None]] = []

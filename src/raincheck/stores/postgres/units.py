@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from raincheck.core.endpoints import Endpoint
     from raincheck.core.operation import Operation
     from raincheck.ports import Claim, Submitted
+    from raincheck.stores.postgres.outbox import PostgresOutbox
 
-_INSERTED, _UPDATED, _EVENT = 28, 24, 6  # columns
+_INSERTED, _UPDATED, _EVENT = 29, 25, 6  # columns
 _KIND, _OWNER, _KEY = 1, 2, 23  # places in a row to insert
 _NUMBER = "pg_current_xact_id()::text"
 
@@ -82,14 +83,17 @@ class Transaction:
     Keys come first and in order, then rows in the order of their ids; claims never wait.
 
     :param endpoints: tells who hears of every operation.
+    :param outbox: knows the engine that is told what is queued.
     """
 
-    def __init__(self, *, schema: str, endpoints: Callable[[], Sequence[Endpoint]]) -> None:
+    def __init__(self, *, schema: str, endpoints: Callable[[], Sequence[Endpoint]], outbox: PostgresOutbox) -> None:
         self._endpoints = endpoints
+        self._outbox = outbox
         self._deliveries = DeliveryWriter(schema)
         self._insert = statement("insert_operations", schema=schema)
         self._write = statement("write_changes", schema=schema)
         self._claimable = statement("claimable", schema=schema, columns=f"{FULL_COLUMNS}, {_NUMBER}")
+        self._named = statement("named", schema=schema, columns=f"{FULL_COLUMNS}, {_NUMBER}")
         self._waiting = statement("waiting", schema=schema)
         self._select = (
             f"SELECT {LIGHT_COLUMNS}, {_NUMBER} FROM {schema}.operations WHERE id = ANY ($1::text[]) "
@@ -128,7 +132,8 @@ class Transaction:
                 waiting.add(place)
             else:
                 _accept(unit, self._told(_begun(operation, claim)))
-        return not any(change.deliveries for unit in units for change in unit.changes)
+        changes = [change for unit in units for change in unit.changes]
+        return not any(change.deliveries for change in changes) and not self._outbox.to_enlist(changes)
 
     async def insert(self, connection: Any, units: Sequence[Submit]) -> str | None:
         """Insert what ``lease`` has decided; what an earlier, unanswered run of this has inserted counts as accepted.
@@ -137,7 +142,7 @@ class Transaction:
         """
         if not units:
             return None
-        rows = [insert_values(unit.changes[0].operation) for unit in units]
+        rows = [insert_values(unit.changes[0].operation, self._outbox.terms) for unit in units]
         found = await connection.fetch(self._insert, *columns_of(rows, count=_INSERTED))
         inserted = {row[0] for row in found}
         known: dict[tuple[str, str, str | None], Operation | Tombstone | None] = {}
@@ -210,13 +215,22 @@ class Transaction:
         number: str | None = None
         for unit in units:
             claim = unit.claim
-            rows = await connection.fetch(self._claimable, *_wish(claim), claim.limit)
+            if claim.ids is None:
+                rows = await connection.fetch(self._claimable, *_wish(claim), claim.limit)
+            else:
+                rows = await connection.fetch(self._named, *_wish(claim), claim.limit, claim.ids)
             claimed = [_claimed(operation_from(row), claim) for row in rows]
             unit.changes = [self._told(change) for change in claimed if change is not None]
             unit.result = [change.operation for change in unit.changes]
             await self._write_all(connection, unit.changes)
             number = rows[0][-1] if rows else number
         return number
+
+    async def enlist(self, connection: Any, units: Sequence[Unit]) -> None:
+        """Tell an engine that shares the database what was queued; its messages count with this transaction."""
+        queued = self._outbox.to_enlist([change for unit in units for change in unit.changes])
+        if queued and self._outbox.enlist is not None:
+            await self._outbox.enlist(connection, queued)
 
     async def _write_all(self, connection: Any, changes: Iterable[Change]) -> None:
         """Write the last record of each operation and the events of all changes."""
@@ -228,7 +242,9 @@ class Transaction:
             last[change.operation.id] = change.operation
             events.extend([event_values(event) for event in change.events])
         if last:
-            records = columns_of([update_values(operation) for operation in last.values()], count=_UPDATED)
+            records = columns_of(
+                [update_values(operation, self._outbox.terms) for operation in last.values()], count=_UPDATED
+            )
             await connection.execute(self._write, *records, *columns_of(events, count=_EVENT))
             await self._deliveries.insert(connection, told)
 

@@ -161,6 +161,7 @@ class Writer:
         inserted = await self._transaction.insert(self._connection, submits)
         altered = await self._transaction.alter(self._connection, batch.of(Alter))
         taken = await self._transaction.take(self._connection, batch.of(Take))
+        await self._transaction.enlist(self._connection, batch.units)
         batch.sent, batch.number = True, inserted or altered or taken
         await self._connection.execute("COMMIT")
 

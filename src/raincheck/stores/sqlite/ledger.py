@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
 
+    from raincheck.core.dispatch_rules import Terms
     from raincheck.core.endpoints import Endpoint
     from raincheck.core.operation import Operation
     from raincheck.core.transitions import Change
@@ -53,11 +54,18 @@ class Ledger:
     """Belongs to the writer's thread and is the only one that writes with its connection.
 
     :param endpoints: tells who hears of every operation.
+    :param terms: tells those of the engine, if there is one.
     """
 
-    def __init__(self, connection: sqlite3.Connection, endpoints: Callable[[], Sequence[Endpoint]]) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        endpoints: Callable[[], Sequence[Endpoint]],
+        terms: Callable[[], Terms | None],
+    ) -> None:
         self._connection = connection
         self._endpoints = endpoints
+        self._terms = terms
         self._held: dict[str, Operation] = {}
         self._data_version = -1
         self._schema = newest_schema()
@@ -71,7 +79,7 @@ class Ledger:
             return
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            page = Page(self._connection, self._known(), self._endpoints())
+            page = Page(self._connection, self._known(), self._endpoints(), self._terms())
             if submits:
                 self._accept(submits, page)
             _alter([unit for unit in units if isinstance(unit, Alter)], page)
@@ -118,11 +126,11 @@ class Ledger:
         for unit in submits:
             if not unit.changes:
                 unit.result, unit.changes = Accepted(unit.operation), (transitions.accept(unit.operation),)
-        fresh = [unit.changes[0].operation for unit in submits]
-        if all(map(asks_nothing_special, fresh)):
+        fresh, terms = [unit.changes[0].operation for unit in submits], self._terms()
+        if terms is None and all(map(asks_nothing_special, fresh)):
             write_rows(self._connection, INSERT_QUEUED, list(map(queued_values, fresh)))
         else:
-            write_rows(self._connection, INSERT, list(map(insert_values, fresh)))
+            write_rows(self._connection, INSERT, [insert_values(operation, terms) for operation in fresh])
 
     def _leased(self, submits: Sequence[Submit]) -> Sequence[Submit]:
         """Lease what may start at once; nobody who waits is overtaken, in the database or in this batch."""
@@ -201,6 +209,7 @@ def claim_parameters(claim: Claim) -> dict[str, object]:
         "kinds": json.dumps(claim.kinds),
         "queues": None if claim.queues is None else json.dumps(claim.queues),
         "limit": claim.limit,
+        "ids": None if claim.ids is None else json.dumps(claim.ids),
     }
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from raincheck.core.deliveries import Delivery
+    from raincheck.core.dispatch_rules import Terms
     from raincheck.core.endpoints import Endpoint
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
@@ -38,10 +39,15 @@ class Page:
 
     :param held: records that are known to equal their rows, since nobody else has written meanwhile.
     :param endpoints: who hears of every operation.
+    :param terms: those of the engine that is told what is queued.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, held: Mapping[str, Operation], endpoints: Sequence[Endpoint]
+        self,
+        connection: sqlite3.Connection,
+        held: Mapping[str, Operation],
+        endpoints: Sequence[Endpoint],
+        terms: Terms | None = None,
     ) -> None:
         self.connection = connection
         self.remembered: dict[str, Operation | None] = {}
@@ -50,6 +56,7 @@ class Page:
         self._touched: dict[str, Operation] = {}
         self._events: list[Event] = []
         self._endpoints = endpoints
+        self._terms = terms
         self._deliveries: list[Delivery] = []
 
     def load(self, operation_ids: Iterable[str]) -> None:
@@ -100,7 +107,7 @@ class Page:
     def flush(self) -> None:
         """Bring what was put into the database: one step for the rows, one for their events, few for webhooks."""
         if self._touched:
-            write_rows(self.connection, UPDATE, [update_values(each) for each in self._touched.values()])
+            write_rows(self.connection, UPDATE, [update_values(each, self._terms) for each in self._touched.values()])
             self._touched.clear()
         if self._events:
             write_rows(self.connection, INSERT_EVENTS, [event_values(each) for each in self._events])

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from raincheck.core.dispatch_rules import first_moment
 from raincheck.core.endpoints import Callback
 from raincheck.core.events import Event, EventType
 from raincheck.core.moments import milliseconds, moment_at
@@ -17,6 +18,8 @@ from raincheck.core.trace_context import TraceContext
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from raincheck.core.dispatch_rules import Terms
 
 _LIGHT = (
     "id, kind, owner, status, version, run, attempt, max_attempts, losses, max_losses, queue, priority, "
@@ -114,7 +117,7 @@ def queued_values(operation: Operation) -> tuple[Any, ...]:
     )
 
 
-def insert_values(operation: Operation) -> tuple[Any, ...]:
+def insert_values(operation: Operation, terms: Terms | None = None) -> tuple[Any, ...]:
     """Return what ``insert_operations.sql`` takes for a new operation."""
     return (
         operation.id,
@@ -144,10 +147,11 @@ def insert_values(operation: Operation) -> tuple[Any, ...]:
         operation.input,
         None if operation.callback is None else json.dumps([operation.callback.url, operation.callback.events]),
         None if operation.trace is None else json.dumps([operation.trace.traceparent, operation.trace.tracestate]),
+        None if terms is None else _milliseconds(first_moment(operation, terms)),
     )
 
 
-def update_values(operation: Operation) -> tuple[Any, ...]:
+def update_values(operation: Operation, terms: Terms | None = None) -> tuple[Any, ...]:
     """Return what ``update_operations.sql`` takes. An exception's text may hold half a surrogate pair."""
     result = operation.result
     return (
@@ -175,6 +179,7 @@ def update_values(operation: Operation) -> tuple[Any, ...]:
         None if operation.traceback is None else operation.traceback.encode("utf-8", "replace").decode(),
         None if result is None else _result_text(result),
         None if result is None else result.body,
+        None if terms is None else _milliseconds(first_moment(operation, terms)),
     )
 
 

@@ -15,6 +15,7 @@ from raincheck.stores.sqlite import reading, retention, tickets
 from raincheck.stores.sqlite.delivery_store import SqliteDeliveries
 from raincheck.stores.sqlite.ledger import claim_parameters
 from raincheck.stores.sqlite.opening import connect, migrate, prepare_file, refusing_unusable
+from raincheck.stores.sqlite.outbox import SqliteOutbox
 from raincheck.stores.sqlite.page import json_rows
 from raincheck.stores.sqlite.queries import statement
 from raincheck.stores.sqlite.reader import Readers
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CLAIMABLE = statement("claimable").replace("{columns}", QUEUED_COLUMNS)
+_NAMED = statement("named").replace("{columns}", QUEUED_COLUMNS)
 _RENEW = statement("renew_leases")
 _RENEWED = statement("renewed")
 
 
-class SqliteStore(SqliteDeliveries):
-    """Implements OperationStore, EventStore, DeliveryStore and Signals on one file that several processes may share.
+class SqliteStore(SqliteDeliveries, SqliteOutbox):
+    """Implements the store ports, Outbox and Signals on one file that several processes may share.
 
     :param path: the database file; created with mode 0600.
     """
@@ -71,6 +73,7 @@ class SqliteStore(SqliteDeliveries):
         self._writer = Writer(
             connection=self._connection,
             endpoints=lambda: self._endpoints,
+            terms=lambda: self._terms,
             committed=self._publish,
             foreign=self._notice_foreign,
             timed=self._timed,
@@ -257,7 +260,8 @@ def side_folder(path: Path) -> Path:
 
 def _claim(page: Page, claim: Claim) -> tuple[list[Operation], Sequence[Change]]:
     changes = []
-    for row in json_rows(page.connection, _CLAIMABLE, claim_parameters(claim)):
+    query = _CLAIMABLE if claim.ids is None else _NAMED
+    for row in json_rows(page.connection, query, claim_parameters(claim)):
         operation = operation_from(row)
         change = transitions.claim(operation, worker=claim.worker, lease_until=claim.lease_until, now=claim.now)
         if change is not None:

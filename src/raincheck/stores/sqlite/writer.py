@@ -24,6 +24,7 @@ from raincheck.stores.sqlite.many_rows import LARGEST
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from raincheck.core.dispatch_rules import Terms
     from raincheck.core.endpoints import Endpoint
     from raincheck.core.transitions import Change
     from raincheck.stores.sqlite.units import Unit
@@ -44,12 +45,13 @@ class Writer:
         *,
         connection: sqlite3.Connection,
         endpoints: Callable[[], Sequence[Endpoint]],
+        terms: Callable[[], Terms | None],
         committed: Callable[[Sequence[Change]], None],
         foreign: Callable[[], None],
         timed: Callable[[float, int], None] | None = None,
     ) -> None:
         self._connection = connection
-        self._ledger = Ledger(connection, endpoints)
+        self._ledger = Ledger(connection, endpoints, terms)
         self._committed = committed
         self._foreign = foreign
         self._timed = timed

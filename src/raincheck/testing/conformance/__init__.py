@@ -15,7 +15,7 @@ from __future__ import annotations
 import pytest
 
 _MODULES = ("blobs", "change", "claim", "durability", "events", "looking", "reading", "renew", "retention", "starting")
-for _module in (*_MODULES, "overview", "submit", "tickets", "deliveries"):
+for _module in (*_MODULES, "engines", "outbox", "overview", "submit", "tickets", "deliveries"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")  # before the imports: failures show their values
 
 from raincheck.testing.conformance.blobs import BlobStoreConformance  # noqa: E402
@@ -27,8 +27,14 @@ from raincheck.testing.conformance.deliveries import (  # noqa: E402
     SharedDeliveryConformance,
 )
 from raincheck.testing.conformance.durability import DurableStoreConformance, SharedStoreConformance  # noqa: E402
+from raincheck.testing.conformance.engines import (  # noqa: E402
+    EngineConformance,
+    FragileEngineConformance,
+    TransactionalEngineConformance,
+)
 from raincheck.testing.conformance.events import EventsConformance, ListenerConformance  # noqa: E402
 from raincheck.testing.conformance.looking import LookingConformance  # noqa: E402
+from raincheck.testing.conformance.outbox import OutboxConformance  # noqa: E402
 from raincheck.testing.conformance.overview import OverviewConformance  # noqa: E402
 from raincheck.testing.conformance.reading import ReadingConformance  # noqa: E402
 from raincheck.testing.conformance.renew import ReaperConformance, RenewConformance  # noqa: E402
@@ -43,13 +49,17 @@ __all__ = [
     "DeliveryConformance",
     "DurableDeliveryConformance",
     "DurableStoreConformance",
+    "EngineConformance",
+    "FragileEngineConformance",
     "OperationStoreConformance",
+    "OutboxConformance",
     "OverviewConformance",
     "SharedDeliveryConformance",
     "SharedStoreConformance",
     "SharedTicketConformance",
     "Store",
     "TicketConformance",
+    "TransactionalEngineConformance",
 ]
 
 

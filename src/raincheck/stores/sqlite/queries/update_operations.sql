@@ -4,6 +4,7 @@ UPDATE operations SET
     run_at = column8, started_at = column9, finished_at = column10, cancel_requested_at = column11,
     expires_at = column12, worker = column13, lease_until = column14, progress = column15,
     progress_version = column16, progress_run = column17, progress_at = column18, output_events = column19,
-    output_bytes = column20, error = column21, traceback = column22, result = column23, result_body = column24
+    output_bytes = column20, error = column21, traceback = column22, result = column23, result_body = column24,
+    dispatch_at = column25
 FROM (VALUES {rows})
 WHERE operations.id = column1

@@ -1,0 +1,131 @@
+"""Engines under fire: workers killed and paused, brokers flushed. Accepted is finished, with one end each.
+
+``make test`` runs each test with one or two of the engines, ``make chaos`` with all of them, and in more rounds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from raincheck.core.operation import Status
+from tests.chaos.conftest import DEEP
+from tests.chaos.driver import Scene, Server
+from tests.engines.brokers import Broker, Nats, Valkey
+from tests.postgres.server import PostgresServer
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+_NUMBERS = itertools.count(1)
+ENGINES = ("pgqueuer", "procrastinate", "taskiq-redis", "taskiq-nats")
+KINDS = ("async", "thread", "process")
+TOLD_AGAIN = 60.0  # seconds: ten until the first message is sent again, twenty until the second
+
+
+@dataclass
+class Battle:
+    """A scene with an engine, and how to make that forget all its messages."""
+
+    scene: Scene
+    flush: Callable[[], None]
+
+    def server(self) -> Server:
+        """Start a server that runs no work."""
+        return self.scene.start(RAINCHECK_WORKERS="false").ready()
+
+    def submit(self, server: Server, number: int, *, steps: int = 3) -> list[str]:
+        """Submit work of every executor."""
+        kinds = itertools.islice(itertools.cycle(KINDS), number)
+        return [server.submit(kind, steps=steps, pause=0.2) for kind in kinds]
+
+
+def only(*engines: str) -> pytest.MarkDecorator:
+    """Run a test with these engines, in the deep form with all."""
+    return pytest.mark.parametrize("engine", ENGINES if DEEP else engines)
+
+
+@pytest.fixture
+def battle(engine: str, tmp_path: Path, postgres: PostgresServer) -> Iterator[Battle]:
+    """Provide a store and an engine: NATS with SQLite, the others with PostgreSQL."""
+    schema = f"battle_{next(_NUMBERS)}"
+    scene = Scene(tmp_path, settings={"RAINCHECK_ENGINE": engine.partition("-")[0], "RAINCHECK_LEASE": "3s"})
+    if engine != "taskiq-nats":
+        scene.settings["RAINCHECK_STORE"] = f"{postgres.url()}?schema={schema}"
+    broker: Broker | None = None
+    if engine in {"pgqueuer", "procrastinate"}:
+        table = {"pgqueuer": "pgqueuer", "procrastinate": "procrastinate_jobs"}[engine]
+
+        def flush() -> None:
+            postgres.psql(f"SET search_path TO {schema}; DELETE FROM {table}")
+
+    else:
+        broker = {"taskiq-redis": Valkey, "taskiq-nats": Nats}[engine]()
+        scene.settings["RAINCHECK_BROKER"] = broker.url
+        flush = broker.flush
+    try:
+        yield Battle(scene, flush)
+    finally:
+        scene.close()
+        if broker is not None:
+            broker.close()
+
+
+@only("pgqueuer", "taskiq-redis")
+def test_killed_workers_and_a_flushed_broker_lose_nothing(battle: Battle) -> None:
+    """Workers die in mid-run, the engine forgets its messages: what was accepted ends once, in order."""
+    chance = random.Random(7)
+    scene, server = battle.scene, battle.server()
+    workers = [scene.start_worker() for _ in range(2)]
+    accepted: list[str] = []
+    for _ in range(5 if DEEP else 1):
+        operations = battle.submit(server, 12)
+        accepted += operations
+        scene.begun(operations[0])
+        victim = workers.pop(chance.randrange(2))
+        victim.kill()
+        accepted += battle.submit(server, 6)
+        battle.flush()
+        workers.append(scene.start_worker())
+    scene.finished(accepted, by=server, patience=2 * TOLD_AGAIN)
+    found = scene.judge(accepted)
+    assert {operation.attempt for operation, _ in found.values()} == {1}
+
+
+@only("procrastinate")
+def test_a_paused_worker_loses_its_work_and_writes_nothing_afterwards(battle: Battle) -> None:
+    """Another worker gets it through the engine; what the stale one still does to its messages harms nobody."""
+    scene, server = battle.scene, battle.server()
+    stale = scene.start_worker()
+    for _ in range(4 if DEEP else 1):
+        operations = battle.submit(server, 6, steps=10)
+        for operation_id in operations[:4]:
+            scene.begun(operation_id)
+        stale.pause()
+        other = scene.start_worker()
+        more = battle.submit(server, 3)
+        scene.finished([*operations, *more], by=server, patience=2 * TOLD_AGAIN)
+        stale.resume()
+        last = battle.submit(server, 3)
+        scene.finished(last, by=server, patience=2 * TOLD_AGAIN)
+        found = scene.judge([*operations, *more, *last])
+        assert max(operation.run for operation, _ in found.values()) == 2, "the pause came too late to take work away"
+        other.terminate()
+
+
+@only("taskiq-nats")
+def test_a_server_killed_after_its_commits_leaves_no_operation_behind(battle: Battle) -> None:
+    """Whatever it had not told the engine yet is told by another process."""
+    scene = battle.scene
+    first = battle.server()
+    accepted = battle.submit(first, 6)
+    first.kill()
+    battle.flush()
+    second = battle.server()
+    scene.start_worker()
+    scene.finished(accepted, by=second, patience=TOLD_AGAIN)
+    found = scene.judge(accepted)
+    assert {(operation.run, operation.status) for operation, _ in found.values()} == {(1, Status.SUCCEEDED)}
