@@ -47,8 +47,10 @@ async def test_the_roles_of_the_page_are_enough(postgres, open_store):
     running = await started(store)
     assert (await succeed(store, running.id)).status is Status.SUCCEEDED
     await store.prune(running.created_at)
+    connection = await asyncpg.connect(served)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await (await asyncpg.connect(served)).execute("DROP TABLE raincheck.events")
+        await connection.execute("DROP TABLE raincheck.events")
+    await connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +180,7 @@ class TestOldestServer(OperationStoreConformance):
 
 
 def test_a_process_takes_no_more_connections_than_the_page_says(postgres, postgres_url, tmp_path):
-    """Seven, under requests and work of all kinds; the operator's page was not opened."""
+    """Eleven, under many requests at once."""
     scene = Scene(tmp_path, settings={"RAINCHECK_STORE": postgres_url, "RAINCHECK_LEASE": "1s"})
     count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'raincheck'"
     try:
@@ -192,6 +194,6 @@ def test_a_process_takes_no_more_connections_than_the_page_says(postgres, postgr
             await asyncio.gather(*(one() for _ in range(60)))
 
         asyncio.run(crowd())
-        assert 1 <= int(postgres.psql(count)) - before <= 7
+        assert 1 <= int(postgres.psql(count)) - before <= 11
     finally:
         scene.close()
