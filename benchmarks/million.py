@@ -62,14 +62,14 @@ def measure_postgres() -> dict[str, float]:
     from raincheck.stores.postgres import PostgresStore  # noqa: PLC0415
 
     async def filled(url: str) -> dict[str, float]:
-        stores = [PostgresStore(PostgresDatabase(url, schema)) for schema in ("empty", "full")]
+        stores = [PostgresStore(PostgresDatabase(url, schema)) for schema in ("unused", "finished")]
         for store in stores:
             await store.open()
             await store.close()
         connection = await asyncpg.connect(url)
         await connection.execute("SET synchronous_commit = off")
         began = time.perf_counter()
-        for text in filling.statements("full", FINISHED):
+        for text in filling.statements("finished", FINISHED):
             await connection.execute(text)
         await connection.close()
         print(f"  {FINISHED:,} finished operations written in {time.perf_counter() - began:.0f} s", flush=True)

@@ -78,7 +78,7 @@ def _room(view: PostgresView) -> Finding:
         return int(used), int(await connection.fetchval("SHOW max_connections"))
 
     used, limit = view.run(look)
-    message = f"{used} of {limit} connections are in use; each process of Raincheck takes up to seven."
+    message = f"{used} of {limit} connections are in use; each process of Raincheck takes up to eleven."
     if used >= _LITTLE_ROOM * limit:
         return warning("connections", message, "Raise max_connections, or use PgBouncer (docs/postgresql.md).")
     return ok("connections", message)

@@ -69,15 +69,19 @@ async def _apply_migrations(connection: Any, database: PostgresDatabase) -> None
             if number <= version:
                 continue
             if number == 1:
-                await connection.execute(_FIRST.format(schema=database.schema))
+                await _make_schema(connection, database)
             await connection.execute(script.replace("{schema}", database.schema))
             await connection.execute(f"INSERT INTO {database.schema}.migrations (number) VALUES ($1)", number)
 
 
-_FIRST = (
-    "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE {schema}.migrations "
-    "(number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-)
+async def _make_schema(connection: Any, database: PostgresDatabase) -> None:
+    # Not IF NOT EXISTS: that wants the right to create schemas also where an administrator has made this one.
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", database.schema):
+        await connection.execute(f"CREATE SCHEMA {database.schema}")
+    await connection.execute(
+        f"CREATE TABLE {database.schema}.migrations "
+        "(number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
 
 
 def refuse_old_server(connection: Any, database: PostgresDatabase) -> None:
