@@ -17,12 +17,16 @@ MADE    := $(VENV)/.made-$(VERSION)
 DEMO    := $(VENV)/.demo
 DEV     := $(VENV)/.dev
 PEERS   := $(VENV)-peers
+OLDEST  := $(VENV)-oldest
+CORE_TESTS = $(addprefix tests/,core conformance fastapi contract roles executors stores client cli webhooks)
 EDITABLE = $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
            --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
+COMPILE  = --python-version $(VERSION) --quiet --no-header --no-annotate
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers screenshots chaos storms fuzz format generated lock clean
+.PHONY: help demo test oldest check bench bench-peers screenshots chaos storms fuzz format generated lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -33,6 +37,15 @@ demo: $(DEMO)  ## run the demo on http://127.0.0.1:$(PORT); Ctrl-C ends it
 
 test: $(DEV)  ## run the tests (ARGS="-k name -x" goes to pytest)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+oldest:  ## run the tests with the oldest packages that pyproject.toml allows (needs uv)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(OLDEST)
+	$(UV) pip compile pyproject.toml --all-extras --resolution lowest-direct $(COMPILE) --output-file $(OLDEST)/oldest.txt
+	$(UV) pip compile pyproject.toml --all-extras --group dev --constraints $(OLDEST)/oldest.txt $(COMPILE) \
+	    --output-file $(OLDEST)/all.txt
+	$(UV) pip install --quiet --python $(OLDEST)/bin/python --requirement $(OLDEST)/all.txt
+	$(UV) pip install --quiet --python $(OLDEST)/bin/python --no-deps --no-build-isolation --editable .
+	$(OLDEST)/bin/python -m pytest -n 2 --dist loadfile $(if $(ARGS),$(ARGS),$(CORE_TESTS))
 
 check: $(DEV)  ## lint, format, types, layers, generated files
 	$(BIN)/ruff check .
@@ -75,7 +88,7 @@ lock:  ## renew requirements/*.txt with uv (ARGS=--upgrade takes new versions)
 	$(LOCK) --group peers --constraints requirements/demo.txt --output-file requirements/peers.txt
 
 clean:  ## remove the environment, caches and the demo's data
-	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .raincheck-demo
+	rm -rf $(VENV) $(PEERS) $(OLDEST) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .raincheck-demo
 	find . -name __pycache__ -not -path '*/node_modules/*' -prune -exec rm -rf {} +
 
 # The environment. A stamp file tells what is installed, so the second call is instant.

@@ -33,12 +33,13 @@ ALL = {
     "streams": streams.measure,
     "webhooks": webhooks.measure,
 }
-# Minutes, gigabytes, or a browser: only where it is named.
+# Minutes, gigabytes, a browser, or packages of others: only where it is named.
 SLOW = {
     "capacity": capacity.measure,
     "drivers": drivers.measure,
     "engines": engines.measure,
     "million": million.measure,
+    "million-postgres": million.measure_postgres,
     "page": page.measure,
     "long_tab": long_tab.measure,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import statistics
 import time
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from benchmarks.server import pin
 from raincheck.locations import PostgresDatabase
 from raincheck.stores.postgres import PostgresStore
 from raincheck.stores.postgres.queries import statement
-from raincheck.stores.postgres.rows import columns_of, insert_values
+from raincheck.stores.postgres.rows import insert_values
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     Insert = Callable[[list[tuple[Any, ...]]], Awaitable[int]]
 
 BATCHES, ROWS, ROUNDS = 150, 32, 5
-_COLUMNS = 27
 
 
 def measure() -> dict[str, float]:
@@ -76,7 +76,7 @@ async def _asyncpg(url: str, text: str) -> Insert:
     connection = await asyncpg.connect(url)
 
     async def insert(rows: list[tuple[Any, ...]]) -> int:
-        return len(await connection.fetch(text, *columns_of(rows, count=_COLUMNS)))
+        return len(await connection.fetch(text, *zip(*rows, strict=True)))
 
     return insert
 
@@ -85,11 +85,10 @@ async def _psycopg(url: str, text: str) -> Insert:
     import psycopg  # noqa: PLC0415 - only here
 
     connection = await psycopg.AsyncConnection.connect(url, autocommit=True, prepare_threshold=0)
-    for number in range(_COLUMNS, 0, -1):
-        text = text.replace(f"${number}::", "%s::")
+    text = re.sub(r"\$\d+::", "%s::", text)
 
     async def insert(rows: list[tuple[Any, ...]]) -> int:
-        given = [list(column) for column in columns_of(rows, count=_COLUMNS)]
+        given = [list(column) for column in zip(*rows, strict=True)]
         cursor = await connection.execute(text, given, binary=True)
         return len(await cursor.fetchall())
 

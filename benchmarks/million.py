@@ -10,8 +10,10 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from benchmarks import filling
+from benchmarks.peers.services import postgres
 from raincheck.core import transitions
 from raincheck.core.moments import milliseconds
 from raincheck.core.names import RANDOM_BYTES, operation_id
@@ -20,7 +22,7 @@ from raincheck.ports import Claim, ListQuery
 from raincheck.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 FINISHED = 1_000_000
 ROUNDS = 15
@@ -49,7 +51,32 @@ def measure() -> dict[str, float]:
         began = time.perf_counter()
         _fill(full)
         print(f"  {FINISHED:,} finished operations written in {time.perf_counter() - began:.0f} s")
-        return asyncio.run(_compare(empty, full))
+        return asyncio.run(_compare([SqliteStore(empty), SqliteStore(full)]))
+
+
+def measure_postgres() -> dict[str, float]:
+    """Do the same in two schemas of one PostgreSQL server."""
+    import asyncpg  # noqa: PLC0415 - of an extra
+
+    from raincheck.locations import PostgresDatabase  # noqa: PLC0415
+    from raincheck.stores.postgres import PostgresStore  # noqa: PLC0415
+
+    async def filled(url: str) -> dict[str, float]:
+        stores = [PostgresStore(PostgresDatabase(url, schema)) for schema in ("empty", "full")]
+        for store in stores:
+            await store.open()
+            await store.close()
+        connection = await asyncpg.connect(url)
+        await connection.execute("SET synchronous_commit = off")
+        began = time.perf_counter()
+        for text in filling.statements("full", FINISHED):
+            await connection.execute(text)
+        await connection.close()
+        print(f"  {FINISHED:,} finished operations written in {time.perf_counter() - began:.0f} s", flush=True)
+        return await _compare(stores)
+
+    with postgres() as url:
+        return {f"postgres_{name}": value for name, value in asyncio.run(filled(url)).items()}
 
 
 async def _create(path: Path) -> None:
@@ -73,8 +100,7 @@ def _rows() -> Iterator[dict[str, object]]:
         yield {"id": identity, "owner": _OWNER if number % 2 else "", "at": at, "input": _INPUT}
 
 
-async def _compare(empty: Path, full: Path) -> dict[str, float]:
-    stores = [SqliteStore(empty), SqliteStore(full)]
+async def _compare(stores: Sequence[Any]) -> dict[str, float]:
     for store in stores:
         await store.open()
     try:
@@ -93,7 +119,7 @@ async def _compare(empty: Path, full: Path) -> dict[str, float]:
     return found
 
 
-async def _round(store: SqliteStore) -> dict[str, float]:
+async def _round(store: Any) -> dict[str, float]:
     """Accept, claim, look at, list and finish some operations; return the seconds of each step."""
     now = datetime.now(UTC)
     operations = [_operation(now) for _ in range(AT_ONCE)]
@@ -121,17 +147,17 @@ def _operation(now: datetime) -> Operation:
     return Operation(id=identity, kind="report", owner=_OWNER, created_at=now, updated_at=now, run_at=now, input=_INPUT)
 
 
-async def _pages(store: SqliteStore) -> None:
+async def _pages(store: Any) -> None:
     for owner in (_OWNER, None) * 5:
         await store.list_page(ListQuery(owner=owner))
 
 
-async def _looks(store: SqliteStore, now: datetime) -> None:
+async def _looks(store: Any, now: datetime) -> None:
     for _ in range(10):
         await store.overdue(now)
         await store.cancelling("w")
         await store.queue_depth(limit=10)
 
 
-async def _finish(store: SqliteStore, identity: str, now: datetime) -> None:
+async def _finish(store: Any, identity: str, now: datetime) -> None:
     await store.change(identity, lambda found: transitions.succeed(found, run=1, result=_RESULT, now=now))

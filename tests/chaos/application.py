@@ -1,7 +1,8 @@
 """The application under fire: every executor, with side effects that are logged outside of Raincheck.
 
 Each function appends lines to the file that ``CHAOS_EFFECTS`` names, so what really ran is known independently of what
-the store says. With ``CHAOS_DEAF`` this process hears nothing of what others write: only latency may change.
+the store says. With ``CHAOS_DEAF`` this process hears nothing of what others write: only latency may change. With
+``CHAOS_POLL`` it looks into the store every so many seconds only: what is quick then came by a signal.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from raincheck import OperationContext, Raincheck, Retry
+from raincheck.roles import claimer, courier, tail
 from raincheck.signals.postgres import PostgresSignals
 from raincheck.stores.sqlite import SqliteStore
 
@@ -60,6 +62,9 @@ async def deaf(_signals: object, _notice: object) -> None:
     """Stand in for the start of a store's signals: no notice ever comes."""
 
 
+if os.environ.get("CHAOS_POLL"):
+    for role in (claimer, courier, tail):
+        role._POLL = float(os.environ["CHAOS_POLL"])  # type: ignore[attr-defined]
 if os.environ.get("CHAOS_DEAF"):
     SqliteStore.start = deaf  # type: ignore[method-assign,assignment]
     PostgresSignals.start = deaf  # type: ignore[method-assign]

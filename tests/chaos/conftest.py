@@ -21,7 +21,7 @@ DEEP = bool(os.environ.get("CHAOS_DEEP"))
 ON_POSTGRESQL = {"test_kill", "test_pause", "test_drain", "test_storm", "test_crash_points", "test_webhooks"}
 """Modules whose tests are about any store; the others starve a file, or move the clock that SQLite goes by."""
 SHORT = {
-    "test_a_second_process_takes_over_soon",
+    "test_a_second_process_takes_over_long_before_the_lease_ends",
     "test_a_server_that_dies_around_commits_loses_nothing",
 }
 """What runs on PostgreSQL too where not all is asked for."""

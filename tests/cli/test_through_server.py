@@ -199,7 +199,7 @@ def test_ls_lists_what_the_caller_owns(remote, server, raincheck):
     assert (listed["id"], listed["done"], "result" in listed) == (done, True, False)
     assert lines(remote("ls", "--status", "queued", "--json")) == []
     url = f"http://127.0.0.1:{server.port}"
-    assert raincheck("ls", "--url", url, "--header", "X-Caller: nobody-else").stdout.splitlines() == [head]
+    assert raincheck("ls", "--url", url, "--header", "X-Caller: nobody-else").stdout.split() == head.split()
 
 
 def test_show_tells_what_clients_see(remote):
@@ -207,11 +207,11 @@ def test_show_tells_what_clients_see(remote):
     done = remote("run", "/reports", "-d", '{"pages": 2}', "--metadata", "customer=42", "--detach").stdout.strip()
     assert remote("watch", done).exit_code == 0
     shown = remote("show", done, "--events").stdout
-    assert f"id         {done}" in shown
-    assert "metadata   customer=42" in shown
+    told = dict(line.split(maxsplit=1) for line in shown.splitlines() if len(line.split()) == 2)
+    assert (told["id"], told["status"], told["metadata"]) == (done, "succeeded", "customer=42")
     assert '"pages": 2' in shown
     assert "run 1  log       " in shown
-    assert shown.splitlines()[-1].endswith("run 1  done      {}")
+    assert shown.splitlines()[-1].split() == [told["version"], "run", "1", "done", "{}"]
     first, *events = lines(remote("show", done, "--events", "--json"))
     assert (first["id"], first["result"]["pages"]) == (done, 2)
     assert [each["version"] for each in events] == sorted(each["version"] for each in events)
@@ -225,7 +225,7 @@ def test_show_of_what_runs_ends_with_what_is_known(remote, server, name):
     """It does not wait for the end."""
     held = remote("run", f"/held/{name}", "--detach").stdout.strip()
     shown = remote("show", held, "--events").stdout
-    assert shown.splitlines()[-1].split()[3] == "status"
+    assert shown.splitlines()[-1].split()[3] in {"status", "progress", "output"}
     server.give(name)
     assert remote("watch", held).exit_code == 0
 

@@ -71,6 +71,8 @@ def test_a_delivery_is_made_due_again(raincheck, fill):
     assert (result.exit_code, result.stdout) == (0, f"{given_up.id} is pending.\n")
     found = fill(lambda store: store.get_delivery(given_up.id))
     assert (found.status, found.tries, found.log) == (DeliveryStatus.PENDING, 0, given_up.log)
+    told = json.loads(raincheck("webhooks", "redeliver", given_up.id, "--json").stdout)
+    assert (told["id"], told["status"]) == (given_up.id, "pending")
     unknown = raincheck("webhooks", "redeliver", "msg_unknown")
     assert (unknown.exit_code, "webhooks ls" in unknown.stderr) == (1, True)
 
@@ -83,7 +85,7 @@ def test_a_disabled_endpoint_is_shown_and_enabled(raincheck, fill, failed):
     assert shown.startswith(f"{URL}  disabled since")
     assert "it answered 410 Gone" in shown
     assert json.loads(raincheck("webhooks", "endpoints", "--json").stdout)["reason"] == "it answered 410 Gone"
-    assert raincheck("webhooks", "enable", URL).exit_code == 0
+    assert json.loads(raincheck("webhooks", "enable", URL, "--json").stdout)["disabled_at"] is None
     found = fill(lambda store: store.get_delivery(failed[0].id))
     assert found.status is DeliveryStatus.PENDING
     assert fill(lambda store: store.unhealthy_endpoints()) == []
@@ -129,6 +131,8 @@ def test_a_test_send_is_signed_and_tells_what_the_receiver_answered(raincheck, r
         refused = raincheck("webhooks", "test", "hooked:rain", f"{receiver.url}/two")
         assert (refused.exit_code, "status 401" in refused.stdout) == (1, True)
         assert "own words" in refused.stdout
+        told = json.loads(raincheck("webhooks", "test", "hooked:rain", f"{receiver.url}/two", "--json").stdout)
+        assert (told["url"], told["status_code"]) == (f"{receiver.url}/two", 401)
         assert raincheck("webhooks", "test", "hooked:rain", "https://x.example/").exit_code == 2
     finally:
         sys.modules.pop("hooked", None)

@@ -6,6 +6,8 @@ import asyncio
 import importlib.util
 import subprocess
 import sys
+import threading
+import time
 from collections import defaultdict
 
 import pytest
@@ -15,6 +17,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from raincheck import OperationContext, Raincheck, Retry, RetryLater, Settings, Webhook
+from raincheck.telemetry import otel_tracing
 from tests.contract.receiver import SECRET
 from tests.docs.running import PATIENCE
 
@@ -342,3 +345,18 @@ def test_without_a_provider_nothing_of_it_is_imported():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_collector_that_is_away_holds_up_the_end_of_a_child_for_a_moment_only(monkeypatch):
+    """The SDK's own flush waits for as long as its exporter does."""
+    stuck = threading.Event()
+
+    class Provider:
+        def force_flush(self):
+            stuck.wait(PATIENCE)
+
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", Provider())
+    began = time.monotonic()
+    otel_tracing.flush(0.05)
+    assert time.monotonic() - began < PATIENCE / 2
+    stuck.set()

@@ -10,7 +10,8 @@ import httpx2
 import pytest
 from websockets.sync.client import connect
 
-from tests.proxies.conftest import HERE, proxied
+from raincheck.client import Client
+from tests.proxies.conftest import HERE, PROXIES, found, proxied
 from tests.readers import chromium
 from tests.readers.serving import Server
 from tests.readers.test_many_tabs import ANSWERED, READERS
@@ -52,6 +53,32 @@ def test_events_come_when_they_happen_and_a_silent_stream_is_not_cut(proxy):
         assert pings > 1
         proxy.server.give(name)
         lines_until(lines, "event: done")
+
+
+@pytest.mark.parametrize("program", PROXIES)
+def test_the_client_goes_on_behind_a_proxy_whose_server_is_killed(tmp_path, program):
+    """The proxy answers 502 while the server starts again; the client's log has no gap and nothing twice."""
+    found(program)
+    server = Server(tmp_path, home=HERE)
+    try:
+        with proxied(program, tmp_path, server) as proxy, proxy.client as http:
+            client = Client(f"https://localhost:{proxy.port}", http=http)
+            name = uuid.uuid4().hex
+            handle = client.submit(f"/stories/{name}")
+            seen = []
+            for event in handle.events(after=0):
+                seen.append(event)
+                if event.type == "output" and event.run == 1:
+                    server.kill()
+                    server.start(server.port)
+                    server.give(name)
+            assert handle.result() == "the end"
+    finally:
+        server.kill()
+    versions = [event.version for event in seen]
+    assert versions == list(range(1, len(seen) + 1))
+    assert [event.run for event in seen if event.type == "output"] == [1, 2]
+    assert seen[-1].type == "done"
 
 
 def test_without_pings_the_same_silence_is_cut(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import re
 import shutil
 import sqlite3
 import sys
@@ -112,12 +113,7 @@ def _database(url: str) -> PostgresDatabase:
 async def _rows(database: PostgresDatabase) -> str:
     connection = await connect(database)
     lines = []
-    tables = (
-        "SELECT relname::text FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind = 'r' ORDER BY 1"
-    )
-    for (table,) in await connection.fetch(tables, database.schema):
-        if table == "migrations":
-            continue
+    for table in _own_tables():
         named = f"{database.schema}.{table}"
         columns = (
             "SELECT attname::text FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 ORDER BY attnum"
@@ -128,6 +124,12 @@ async def _rows(database: PostgresDatabase) -> str:
             lines.append(f"INSERT INTO {{schema}}.{table} ({', '.join(names)}) VALUES ({values});\n")
     await connection.close()
     return "".join(lines)
+
+
+def _own_tables() -> list[str]:
+    """Return the tables that migrations make; an engine keeps its own beside them."""
+    texts = [path.read_text() for path in (MIGRATIONS / "postgres" / "migrations").glob("*.sql")]
+    return sorted({name for text in texts for name in re.findall(r"CREATE TABLE (?:\{schema\}\.)?(\w+)", text)})
 
 
 async def _thawed(database: PostgresDatabase, rows: str) -> None:

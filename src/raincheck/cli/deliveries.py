@@ -141,7 +141,7 @@ def _health_fields(health: Health) -> dict[str, Any]:
 # --- changing ---------------------------------------------------------------------------------------------------
 
 
-def send_again(delivery_id: str, store: str | None) -> None:
+def send_again(delivery_id: str, store: str | None, *, as_json: bool = False) -> None:
     """Make a delivery due now; the couriers of running workers see it at once.
 
     :raises DeliveryNotFound: the store has no such delivery.
@@ -155,10 +155,10 @@ def send_again(delivery_id: str, store: str | None) -> None:
     except KeyError:
         msg = f"There is no delivery {printable(delivery_id)!r}. `raincheck webhooks ls` lists what is there."
         raise DeliveryNotFound(msg) from None
-    print(f"{delivery_id} is {verdict.delivery.status}.")
+    print(json.dumps(_fields(verdict.delivery)) if as_json else f"{delivery_id} is {verdict.delivery.status}.")
 
 
-def enable_endpoint(url: str, store: str | None) -> None:
+def enable_endpoint(url: str, store: str | None, *, as_json: bool = False) -> None:
     """Enable a disabled endpoint; what was paused is sent.
 
     :raises UsageError: it is not disabled.
@@ -169,11 +169,12 @@ def enable_endpoint(url: str, store: str | None) -> None:
         was_disabled.append(health.disabled)
         return Health(url=health.url) if health.disabled else health
 
-    _written(store, lambda opened: opened.change_endpoint(url, enabled))
+    health = _written(store, lambda opened: opened.change_endpoint(url, enabled))
     if not was_disabled[-1]:
         msg = f"{printable(url)} is not disabled. `raincheck webhooks endpoints` lists those that are."
         raise UsageError(msg)
-    print(f"{printable(url)} is enabled; what was paused is sent.")
+    said = f"{printable(url)} is enabled; what was paused is sent."
+    print(json.dumps(_health_fields(health)) if as_json else said)
 
 
 def _written(store: str | None, change: Callable[[DeliveryStore], Awaitable[T]]) -> T:
@@ -201,7 +202,7 @@ class TestSendFailed(OperatorError):
     code = "test-send-failed"
 
 
-def send_tests(target: str, url: str | None) -> None:
+def send_tests(target: str, url: str | None, *, as_json: bool = False) -> None:
     """Send ``raincheck.test`` to one configured webhook, or to all, once, and print what each answered.
 
     :raises UsageError: the application has no such webhook.
@@ -214,7 +215,8 @@ def send_tests(target: str, url: str | None) -> None:
         raise UsageError(msg)
     found = asyncio.run(_sent(chosen))
     for webhook, attempt in zip(chosen, found, strict=True):
-        print(f"{printable(webhook.url)}  {_outcome(attempt)}")
+        line = f"{printable(webhook.url)}  {_outcome(attempt)}"
+        print(json.dumps({"url": webhook.url, **_attempt_fields(attempt)}) if as_json else line)
     if not all(attempt.succeeded for attempt in found):
         msg = "Not every receiver answered with 2xx. Its log says more; a wrong secret shows there as a bad signature."
         raise TestSendFailed(msg)

@@ -224,8 +224,8 @@ async def _copy_rest(source: Source, target: Target, progress: Progress) -> None
     last = ""
     while states := source.states_of_deliveries(last, _LISTED):
         last = states[-1][0]
-        same = await target.states_of_deliveries([state[0] for state in states])
-        changed = [state[0] for state in states if tuple(state) not in same]
+        copied = await target.states_of_deliveries([state[0] for state in states])
+        changed = [state[0] for state in states if tuple(state) not in copied]
         await target.forget("deliveries", "id", changed)
         await target.insert("deliveries", source.deliveries(changed))
 

@@ -48,11 +48,12 @@ def redeliver(
     delivery_id: Annotated[str, typer.Argument(metavar="ID", help="The delivery, as `webhooks ls` shows it.")],
     *,
     store: Store = None,
+    json: Json = False,
 ) -> None:
     """Send a delivery again now, with the same webhook-id."""
     from raincheck.cli.deliveries import send_again
 
-    send_again(delivery_id, store)
+    send_again(delivery_id, store, as_json=json)
 
 
 @webhooks.command()
@@ -60,19 +61,22 @@ def enable(
     url: Annotated[str, typer.Argument(metavar="URL", help="The endpoint, as `webhooks endpoints` shows it.")],
     *,
     store: Store = None,
+    json: Json = False,
 ) -> None:
     """Enable an endpoint that was disabled because it failed for days; what was paused is sent."""
     from raincheck.cli.deliveries import enable_endpoint
 
-    enable_endpoint(url, store)
+    enable_endpoint(url, store, as_json=json)
 
 
 @webhooks.command("test")
 def send_test(
     target: Annotated[str, typer.Argument(metavar="MODULE:RAIN", help="Where the Raincheck object is.")],
     url: Annotated[str | None, typer.Argument(metavar="[URL]", help="Only this webhook.", show_default=False)] = None,
+    *,
+    json: Json = False,
 ) -> None:
     """Send a signed test message to the application's webhooks, once; exit code 1 when one does not take it."""
     from raincheck.cli.deliveries import send_tests
 
-    send_tests(target, url)
+    send_tests(target, url, as_json=json)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 logger = logging.getLogger("raincheck.engine")
 _PAUSE = 1.0
@@ -39,25 +40,36 @@ class Hosting:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def when_resting(self, stop: Callable[[], None]) -> None:
-        """Call this at the rest, once; at once, if that has come already."""
+    @contextlib.contextmanager
+    def stopped_by(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Call this at the rest, as long as the block lasts; at once, if that has come already."""
         if self.resting:
             stop()
-        else:
-            self._stops.append(stop)
+        self._stops.append(stop)
+        try:
+            yield
+        finally:
+            self._stops.remove(stop)
+
+    async def until_rest(self, seconds: float) -> None:
+        """Wait for the rest, or so long."""
+        resting = asyncio.Event()
+        with self.stopped_by(resting.set), contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await resting.wait()
 
     async def rest(self) -> None:
         """Tell the workers to stop, wait a moment for what they have in hand, then cancel them."""
         self.resting = True
-        stops, self._stops = self._stops, []
-        for stop in stops:
+        for stop in self._stops:
             stop()
         tasks = set(self._tasks)
         if tasks:
             await asyncio.wait(tasks, timeout=_PATIENCE)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:  # a client library that swallows a cancel must not hold up the end of the process
+            await asyncio.wait(tasks, timeout=_PATIENCE)
 
     async def _again(self, work: Callable[[], Awaitable[None]], what: str) -> None:
         while not self.resting:

@@ -8,7 +8,6 @@ for. Its tables lie in Raincheck's schema, so they get in no other installation'
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import zlib
 from dataclasses import dataclass, field
@@ -123,14 +122,14 @@ class PgQueuerEngine:
         for route in desk.routes:
             if route.executor == executor:
                 manager.register_executor(entrypoint(route.queue, route.kind), HandIn(queries))
-        self._hosting.when_resting(manager.shutdown.set)
         try:
-            await manager.run(
-                dequeue_timeout=_POLL,
-                batch_size=_BATCH,
-                heartbeat_timeout=_STALE,
-                shutdown_on_listener_failure=True,
-            )
+            with self._hosting.stopped_by(manager.shutdown.set):
+                await manager.run(
+                    dequeue_timeout=_POLL,
+                    batch_size=_BATCH,
+                    heartbeat_timeout=_STALE,
+                    shutdown_on_listener_failure=True,
+                )
         finally:
             queries.forget()
             connection.terminate()
@@ -139,14 +138,9 @@ class PgQueuerEngine:
         """Drop old lines of PgQueuer's log, which it keeps for ever: three for each message."""
         names = self._names.qualified
         old = f"DELETE FROM {names.queue_table_log} WHERE aggregated AND created < now() - $1::interval"  # noqa: S608
-        resting = asyncio.Event()
-        self._hosting.when_resting(resting.set)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TIDY_INTERVAL):
-                await resting.wait()
-                return
         async with self._own.borrowed() as connection:
             await connection.execute(old, _LOG_KEPT)
+        await self._hosting.until_rest(_TIDY_INTERVAL)
 
     async def describe(self) -> str:
         """Return what waits in PgQueuer's table."""

@@ -8,8 +8,6 @@ comes during a fetch is lost, so it polls every second; ``NOTIFY`` takes names o
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import logging
 import re
@@ -154,8 +152,8 @@ class ProcrastinateEngine:
                 delete_jobs="always",
                 install_signal_handlers=False,
             )
-            self._hosting.when_resting(worker.stop)
-            await worker.run()
+            with self._hosting.stopped_by(worker.stop):
+                await worker.run()
 
     def _connector(self) -> PsycopgConnector:
         options = f"-c search_path={self._schema}"
@@ -168,11 +166,7 @@ class ProcrastinateEngine:
         async with self._own.borrowed() as connection, connection.transaction():
             await self._find_tables(connection)
             await connection.execute(_DROP_STALLED.format(schema=self._schema))
-        resting = asyncio.Event()
-        self._hosting.when_resting(resting.set)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TIDY_INTERVAL):
-                await resting.wait()
+        await self._hosting.until_rest(_TIDY_INTERVAL)
 
     async def describe(self) -> str:
         """Return what waits in Procrastinate's table."""

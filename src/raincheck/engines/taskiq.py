@@ -26,7 +26,7 @@ from raincheck.core.errors import ConfigurationError
 from raincheck.engines.hosting import Hosting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
@@ -145,19 +145,24 @@ class TaskiqEngine:
         broker = self._make_broker(topic)
         broker.register_task(take, task_name=_TASK)
         resting = asyncio.Event()
-        self._hosting.when_resting(resting.set)
         receiver = Receiver(broker, run_startup=False, ack_type=AcknowledgeType.WHEN_RECEIVED, max_async_tasks=1)
         try:
             await broker.startup()
-            async with asyncio.TaskGroup() as handing, _closing(broker.listen()) as messages:
-                while not resting.is_set() and await desk.room(executor) > 0:
-                    message = await _next(messages, resting)
-                    if message is None:
-                        break
-                    desk.expect(executor, 1)
-                    handing.create_task(_hand_in(receiver, message, desk, executor))
+            with self._hosting.stopped_by(resting.set):
+                await self._bring(broker, receiver, executor, desk, resting)
         finally:
             await _shut(broker)
+
+    async def _bring(
+        self, broker: AsyncBroker, receiver: Receiver, executor: str, desk: Desk, resting: asyncio.Event
+    ) -> None:
+        async with asyncio.TaskGroup() as handing, _closing(broker.listen()) as messages:
+            while not resting.is_set() and await desk.room(executor) > 0:
+                message = await _next(messages, resting)
+                if message is None:
+                    break
+                desk.expect(executor, 1)
+                handing.create_task(_hand_in(receiver, message, desk, executor))
 
     async def describe(self) -> str:
         """Return the kind of broker, after a connection to it."""
@@ -194,7 +199,7 @@ async def _next(messages: AsyncIterator[Any], resting: asyncio.Event) -> Any:
     finally:
         for each in (coming, rest):
             each.cancel()
-        await asyncio.gather(coming, rest, return_exceptions=True)
+        await asyncio.wait({coming, rest}, timeout=_GRACE)
 
 
 @contextlib.asynccontextmanager
@@ -202,14 +207,18 @@ async def _closing(messages: Any) -> AsyncIterator[Any]:
     try:
         yield messages
     finally:
-        with contextlib.suppress(Exception):  # its server is away; nothing is left to close
-            await messages.aclose()
+        await _briefly(messages.aclose())
 
 
 async def _shut(broker: AsyncBroker) -> None:
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(1):
-            await broker.shutdown()
+    await _briefly(broker.shutdown())
+
+
+async def _briefly(end: Coroutine[Any, Any, object]) -> None:
+    """Wait a moment for an end, however it comes: the server may be away, and its client may wait for it."""
+    ending = asyncio.ensure_future(end)
+    ending.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait({ending}, timeout=1.0)
 
 
 async def _untaken(operation_id: str) -> None:

@@ -39,9 +39,24 @@ class RunWatch:
         self._span.ended(self.outcome, problem=problem, exception=exception)
 
 
+class _Nobody:
+    def ended(self, outcome: Outcome, record: Operation | None) -> None:
+        """Tell nobody."""
+
+
+_NOBODY = contextlib.nullcontext(_Nobody())
+
+
+def watched(run: Run, telemetry: Telemetry) -> contextlib.AbstractContextManager[RunWatch | _Nobody]:
+    """Surround a run with its span, and count and time it; where nobody watches, with nothing."""
+    if telemetry.idle:
+        run.invocation.trace = run.operation.trace
+        return _NOBODY
+    return _watched(run, telemetry)
+
+
 @contextlib.contextmanager
-def watched(run: Run, telemetry: Telemetry) -> Iterator[RunWatch]:
-    """Surround a run with its span, and count and time it."""
+def _watched(run: Run, telemetry: Telemetry) -> Iterator[RunWatch]:
     executor = run.executor.name
     telemetry.instruments.run_began(executor)
     began = time.monotonic()
