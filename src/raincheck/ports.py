@@ -1,4 +1,4 @@
-"""The ports: what the roles need from stores, blobs and signals; functions, deliveries and engines have files beside it.
+"""The ports: what the roles need from stores, blobs and signals. Functions, deliveries and engines have own files.
 
 Each contract is a list of numbered promises; ``raincheck.testing.conformance`` executes them.
 """

@@ -13,7 +13,7 @@ from benchmarks.filling import statements as filling
 from raincheck.core import delivery_rules
 from raincheck.core.endpoints import Endpoint
 from raincheck.core.operation import Status
-from raincheck.ports_deliveries import DeliveryClaim, DeliveryQuery
+from raincheck.ports import DeliveryClaim, DeliveryQuery
 from raincheck.stores.postgres import PostgresStore
 from raincheck.stores.postgres.connecting import connect
 from raincheck.stores.postgres.overview import PostgresOverview
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 MANY = 5000
 LARGE = {"operations", "events", "deliveries", "tombstones", "idempotency_keys", "tickets", "blobs", "blob_pieces"}
 # These hold what is unfinished only, so reading them whole reads no history.
-SMALL = re.compile(r"operations_(queued|held|deadline|dispatch)|deliveries_(pending|sending|paused)")
+SMALL = re.compile(r"operations_(queued|held|deadline)|deliveries_(pending|sending|paused)")
 # Read in its order up to the page's limit.
 PAGED = {"operations_pkey", "deliveries_pkey"}
 CONTROL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|SET|SHOW|LOCK|SELECT (set_config|pg_|clock_timestamp|nextval|1$))")
@@ -105,7 +105,9 @@ async def test_no_statement_looks_at_all_finished_operations(full):
         await brought_to(store, status)
     await use_webhooks(store)
     await use_overview(store)
-    asked = {text: given for text, given in sent.items() if not CONTROL.match(text)}
+    # What names no table of ours is the driver's, which looks types up once for each connection.
+    ours = f"{store.database.schema}."
+    asked = {text: given for text, given in sent.items() if ours in text and not CONTROL.match(text)}
     assert len(asked) > 40, "the spy has gone deaf"
     connection = await connect(store.database)
     bad = []
@@ -124,7 +126,7 @@ def problems(plan, *, limited):
     if table in LARGE and kind == "Seq Scan":
         found.append(f"reads all of {table}")
     bounded = "Index Cond" in plan or SMALL.fullmatch(index) or (limited and index in PAGED)
-    if "Index" in kind and table in {None, *LARGE} and not bounded:  # the parts of a bitmap name no table
+    if "Index" in kind and not bounded and table in LARGE | {None}:  # endpoints and webhooks are a few rows
         found.append(f"reads all of {index}")
     for below in plan.get("Plans", ()):
         found += problems(below, limited=limited)
