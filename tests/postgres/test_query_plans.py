@@ -13,7 +13,7 @@ from benchmarks.filling import statements as filling
 from raincheck.core import delivery_rules
 from raincheck.core.endpoints import Endpoint
 from raincheck.core.operation import Status
-from raincheck.ports import DeliveryClaim, DeliveryQuery
+from raincheck.ports_deliveries import DeliveryClaim, DeliveryQuery
 from raincheck.stores.postgres import PostgresStore
 from raincheck.stores.postgres.connecting import connect
 from raincheck.stores.postgres.overview import PostgresOverview
