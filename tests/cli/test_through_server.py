@@ -77,7 +77,9 @@ def test_run_reads_its_body_from_elsewhere(server, name, tmp_path, source):
 
 def started(server, name, *arguments, **options):
     """Start the command line as a process of its own."""
-    program = "from raincheck.cli import main; main()"
+    # A shell that runs the tests in the background lets its children ignore Ctrl-C.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heard}; from raincheck.cli import main; main()"
     command = [sys.executable, "-c", program, *arguments, "--header", f"X-Caller: {name}"]
     environment = os.environ | {"RAINCHECK_URL": f"http://127.0.0.1:{server.port}"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 import pytest
+from celery import Celery
 from fastapi import FastAPI
 
 from raincheck import ConfigurationError, Raincheck
@@ -55,6 +56,7 @@ def test_taskiq_is_chosen_with_its_broker(monkeypatch) -> None:
 
 def test_celery_is_its_current_application() -> None:
     """By name; or an engine made of another one."""
+    Celery("shop")  # the current one from now on, whatever tests before this have registered in another
     assert isinstance(Raincheck(FastAPI(), store="sqlite:///shop.db", engine="celery").engine, CeleryEngine)
 
 
