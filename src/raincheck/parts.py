@@ -17,8 +17,8 @@ from raincheck.executors.asyncio_ import AsyncioExecutor
 from raincheck.executors.process import ProcessExecutor
 from raincheck.executors.thread import ThreadExecutor
 from raincheck.fastapi.serving import Serving
+from raincheck.garbage import loaded_objects_frozen, young_collections_after
 from raincheck.ids import Ids
-from raincheck.loaded_objects import loaded_objects_frozen
 from raincheck.logs import operation_records
 from raincheck.ports_engines import dispatch_of
 from raincheck.roles.cancel_watch import CancelWatch
@@ -101,6 +101,7 @@ class Parts:
             stack.enter_context(self._chained_signals())
             if self._settings.freeze:
                 stack.enter_context(loaded_objects_frozen())
+            stack.enter_context(young_collections_after(self._settings.gc_threshold))
             self._stack = stack.pop_all()
         return self
 
