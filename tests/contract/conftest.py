@@ -1,4 +1,8 @@
-"""Real servers, with one process and with two; every request may then meet another process."""
+"""Real servers, with one process and with two; every request may then meet another process.
+
+Tests share servers: each is started when a test first asks for it, and all end when the tests of another folder begin,
+since even an idle server looks at its database many times a second.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,16 @@ import contextlib
 import itertools
 import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 
 from tests.contract.receiver import SECRET, Receiver
 from tests.contract.serving import Server
 
+HERE = Path(__file__).resolve().parent
 _RUNNING: list[Server] = []
+_SHARED: dict[str, Server] = {}
 ONE, TWO, FLEET = "one-process", "two-processes", "fleet-on-postgresql"
 SLICE = {"test_changes", "test_idempotency", "test_status", "test_streams", "test_socket"}
 """Modules whose tests run on PostgreSQL too, with a web process that runs nothing and a worker program beside it."""
@@ -26,7 +33,7 @@ def pytest_generate_tests(metafunc):
     """
     if "server" in metafunc.fixturenames:
         fleet = STORE == "postgresql" or metafunc.module.__name__.rpartition(".")[2] in SLICE
-        metafunc.parametrize("server", [ONE, TWO, *([FLEET] if fleet else [])], indirect=True, scope="session")
+        metafunc.parametrize("server", [ONE, TWO, *([FLEET] if fleet else [])], indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -40,6 +47,33 @@ def pytest_runtest_makereport(item, call):
             if printed.strip():
                 report.sections.append((f"server on port {server.port}", printed[-8000:]))
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """End all servers after the last test of this folder."""
+    yield
+    if nextitem is None or HERE not in nextitem.path.parents:
+        end(_RUNNING)
+
+
+def end(servers):
+    """Ask all to end, then wait for each."""
+    for server in servers:
+        if server.process.poll() is None:
+            server.terminate()
+    for server in list(servers):
+        server.stop()
+        _RUNNING.remove(server)
+    for name in [name for name, server in _SHARED.items() if server not in _RUNNING]:
+        del _SHARED[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_of_session():
+    """End all servers also where the session ends early."""
+    yield
+    end(_RUNNING)
 
 
 @pytest.fixture(autouse=True)
@@ -78,11 +112,11 @@ def expire(request):
 
 
 @pytest.fixture(scope="session")
-def start_server(tmp_path_factory, fresh_store):
-    """Start servers; whatever still runs ends with the session."""
+def launch(tmp_path_factory, fresh_store):
+    """Start servers; a server in the folder of one before has its store."""
     stores = {}
 
-    def start(application, folder=None, **options):
+    def launched(application, folder=None, **options):
         options = {**(stores.get(folder) or fresh_store()), **options}
         server = Server(application, folder or tmp_path_factory.mktemp(application), **options)
         server.store = str(options.get("store", "sqlite"))
@@ -90,64 +124,85 @@ def start_server(tmp_path_factory, fresh_store):
         _RUNNING.append(server)
         return server
 
+    return launched
+
+
+@pytest.fixture
+def start_server(launch):
+    """Start servers of the test's own, which end with it."""
+    started = []
+
+    def start(application, folder=None, **options):
+        started.append(launch(application, folder, **options))
+        return started[-1]
+
     yield start
-    for server in _RUNNING:
-        server.stop()
-    _RUNNING.clear()
+    end(started)
 
 
 @pytest.fixture(scope="session")
-def server(request, start_server, in_postgresql):
+def shared(launch):
+    """Return the server of a name; whoever asks first starts it."""
+
+    def named(name, application, **options):
+        if name not in _SHARED:
+            _SHARED[name] = launch(application, **options)
+        return _SHARED[name]
+
+    return named
+
+
+@pytest.fixture
+def server(request, shared, in_postgresql):
     """A server where callers own what they submit."""
     if request.param == FLEET:
-        return start_server("owned", elsewhere=True, **in_postgresql())
-    return start_server("owned", processes=2 if request.param == TWO else 1)
+        return shared(FLEET, "owned", elsewhere=True, **in_postgresql())
+    return shared(request.param, "owned", processes=2 if request.param == TWO else 1)
 
 
-@pytest.fixture(scope="session")
-def unowned(start_server):
+@pytest.fixture
+def unowned(shared):
     """A server without an owner rule."""
-    return start_server("unowned")
+    return shared("unowned", "unowned")
 
 
-@pytest.fixture(scope="session")
-def hasty(start_server):
+@pytest.fixture
+def hasty(shared):
     """A server whose seconds and minutes are tenths of seconds."""
-    return start_server("hasty")
+    return shared("hasty", "hasty")
 
 
 @pytest.fixture(scope="session")
 def receiver():
     """A receiver of webhooks."""
     made = Receiver()
+    os.environ |= {"CONTRACT_RECEIVER": made.url, "CONTRACT_SECRET": SECRET}
     yield made
     made.close()
 
 
-@pytest.fixture(scope="session")
-def calling(start_server, receiver):
+@pytest.fixture
+def calling(shared, receiver):
     """Two processes that send webhooks to the receiver."""
-    os.environ |= {"CONTRACT_RECEIVER": receiver.url, "CONTRACT_SECRET": SECRET}
-    return start_server("calling", processes=2)
+    return shared("calling", "calling", processes=2)
 
 
-@pytest.fixture(scope="session")
-def asking(start_server, receiver):
+@pytest.fixture
+def asking(shared, receiver):
     """A server that asks receivers for their consent first."""
-    os.environ |= {"CONTRACT_RECEIVER": receiver.url, "CONTRACT_SECRET": SECRET}
-    return start_server("asking")
+    return shared("asking", "asking")
 
 
-@pytest.fixture(scope="session")
-def small(start_server):
+@pytest.fixture
+def small(shared):
     """A server with small limits that runs no work."""
-    return start_server("few", workers=False, max_queued=3, max_body="64KiB")
+    return shared("small", "few", workers=False, max_queued=3, max_body="64KiB")
 
 
-@pytest.fixture(scope="session")
-def rooted(start_server):
+@pytest.fixture
+def rooted(shared):
     """A server behind a proxy that strips ``/api``, with an application mounted in another."""
-    return start_server("mounted", arguments=("--root-path", "/api"))
+    return shared("rooted", "mounted", arguments=("--root-path", "/api"))
 
 
 @pytest.fixture
