@@ -163,19 +163,30 @@ class Scene:
         module: str = "tests.chaos.application",
         descriptors: int | None = None,
         under: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
         **variables: str,
     ) -> Server:
-        """Start a server; wait for it with ``ready()``."""
-        port = free_port()
-        command = ["-m", "uvicorn", f"{module}:app", "--port", str(port), "--log-level", "warning"]
-        return self._launch([*under, sys.executable, *command, *arguments], port, descriptors, variables)
+        """Start a server; wait for it with ``ready()``.
 
-    def start_worker(self, *, module: str = "tests.chaos.application", **variables: str) -> Server:
+        :param under: a command that runs it, as a prefix.
+        :param host: where it listens.
+        """
+        address = host, free_port()
+        place = ["--host", host, "--port", str(address[1])]
+        command = [*under, sys.executable, "-m", "uvicorn", f"{module}:app", *place, "--log-level", "warning"]
+        return self._launch([*command, *arguments], address, descriptors, variables)
+
+    def start_worker(
+        self, *, module: str = "tests.chaos.application", under: tuple[str, ...] = (), **variables: str
+    ) -> Server:
         """Start a program that only works."""
         command = ["-c", "from raincheck.cli import main; main()", "worker", f"{module}:rain"]
-        return self._launch([sys.executable, *command], 0, None, variables)
+        return self._launch([*under, sys.executable, *command], ("127.0.0.1", 0), None, variables)
 
-    def _launch(self, command: list[str], port: int, descriptors: int | None, variables: dict[str, str]) -> Server:
+    def _launch(
+        self, command: list[str], address: tuple[str, int], descriptors: int | None, variables: dict[str, str]
+    ) -> Server:
+        host, port = address
         log = self.folder / f"server-{len(self.servers)}.log"
 
         def limit() -> None:
@@ -193,7 +204,7 @@ class Scene:
                 start_new_session=True,
                 preexec_fn=limit,  # noqa: PLW1509 - one system call
             )
-        client = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False)
+        client = httpx2.Client(base_url=f"http://{host}:{port}", timeout=PATIENCE, trust_env=False)
         server = Server(process, port, log, client)
         self.servers.append(server)
         return server

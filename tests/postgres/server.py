@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 PATIENCE = 30.0
@@ -31,9 +32,15 @@ def free_port() -> int:
 
 
 class PostgresServer:
-    """One server process. PostgreSQL refuses to run as root, so there it runs as ``nobody``."""
+    """One server process. PostgreSQL refuses to run as root, so there it runs as ``nobody``.
 
-    def __init__(self, *, binaries: Path | None = None, durable: bool = False, **settings: str) -> None:
+    :param durable: wait for the disk.
+    :param trusted: networks beside loopback from which anybody may come.
+    """
+
+    def __init__(
+        self, *, binaries: Path | None = None, durable: bool = False, trusted: Sequence[str] = (), **settings: str
+    ) -> None:
         self._binaries = binaries or embedded_binaries()
         self._folder = Path(tempfile.mkdtemp(prefix="raincheck-pg-", dir="/tmp"))
         self.data = self._folder / "data"
@@ -56,6 +63,8 @@ class PostgresServer:
         }
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in chosen.items())
+        with (self.data / "pg_hba.conf").open("a") as file:
+            file.writelines(f"host all all {network} trust\n" for network in trusted)
         self.start()
 
     def url(self, database: str = "postgres", *, user: str = "postgres") -> str:

@@ -37,7 +37,7 @@ def test_an_event_of_a_worker_elsewhere_reaches_a_reader_at_once(fleet):
     began = time.monotonic()
     operation = web.submit("async", steps=3, pause=0.05)
     events = []
-    with web.client.stream("GET", f"/operations/{operation}/events", headers={"Accept": "text/event-stream"}) as stream:
+    with web.client.stream("GET", f"/operations/{operation}/events", headers={"Last-Event-ID": "0"}) as stream:
         for line in stream.iter_lines():
             if line.startswith("data:"):
                 events.append(json.loads(line.removeprefix("data:")))

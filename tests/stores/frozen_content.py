@@ -22,10 +22,12 @@ from fastapi.testclient import TestClient
 
 from raincheck.core import delivery_rules, transitions
 from raincheck.core.deliveries import Attempt, Health
+from raincheck.core.dispatch_rules import Terms
 from raincheck.core.endpoints import Endpoint
 from raincheck.core.events import LogLine, Output
 from raincheck.core.names import RANDOM_BYTES, operation_id
 from raincheck.core.operation import Operation, Problem, Progress, StoredResult
+from raincheck.core.trace_context import TraceContext
 from raincheck.core.transitions import Change
 from raincheck.ports import Ticket
 from raincheck.ports_deliveries import DeliveryClaim
@@ -55,6 +57,12 @@ RESULT = StoredResult(
     etag='"abc"',
 )
 COPY = b"a copy of the whole text"
+TRACES = {
+    "queued": TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    "retrying": TraceContext("00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-00", "rojo=00f067aa0ba902b7"),
+}
+TERMS = Terms(delays=True)  # of the engine under which what begins is queued again
+QUEUED_AGAIN = ("lost", "retrying")
 
 UNFINISHED = ("queued", "retrying", "lost", "running", "cancelling", "scheduled", "uploaded", "limited")
 FINISHED = ("succeeded", "failed", "cancelled", "copied", "timed-out", "failed-http")
@@ -108,6 +116,8 @@ def _submitted(client: TestClient) -> dict[str, str]:
         if files is not None:
             body = {"data": {"title": "a copy"}, "files": files}
         named = {"Idempotency-Key": name, "Operation-Metadata": f'was="{name}"'}
+        if name in TRACES:
+            named |= {"traceparent": TRACES[name].traceparent, "tracestate": TRACES[name].tracestate}
         dashed = {key.replace("_", "-"): value for key, value in headers.items()}
         answer = client.post(path, headers=named | dashed, **body)
         assert answer.status_code == 202, answer.text
@@ -133,6 +143,7 @@ async def _brought_on(store: str, ids: dict[str, str]) -> None:
     async with contextlib.AsyncExitStack() as stack:
         storage = await open_storage(Settings(store=store).location, stack)
         await storage.store.set_endpoints([Endpoint(HOOK)])
+        storage.store.set_terms(TERMS)
         await _each_status(storage, ids)
         await _webhooks(storage, ids)
         for name, text in TICKETS.items():

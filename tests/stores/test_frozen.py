@@ -5,6 +5,7 @@ With today's schema beside the frozen ones, so that what a release is about to f
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from raincheck.cli import app as command_line
+from raincheck.core.operation import Operation
+from raincheck.settings import Settings
+from raincheck.storage import open_storage
 from raincheck.stores.postgres import opening as postgres_opening
 from raincheck.stores.sqlite import opening as sqlite_opening
 from tests.chaos.driver import until
@@ -30,7 +34,10 @@ from tests.stores.frozen_content import (
     OWNER,
     PRINTED,
     PROBLEM,
+    QUEUED_AGAIN,
+    TERMS,
     TICKETS,
+    TRACES,
     UNFINISHED,
     at,
     served,
@@ -183,6 +190,30 @@ def test_all_of_a_frozen_store_is_read_by_the_command_line(store: str, monkeypat
     assert run("result", ids["copied"]).encode() == COPY
     assert "half-wäy" in run("logs", ids["succeeded"])
     assert HOOKS["given-up"] in run("webhooks", "ls", "--json")
+
+
+@pytest.mark.anyio
+async def test_an_engine_hears_of_what_a_frozen_store_has_queued(store: str, request: pytest.FixtureRequest) -> None:
+    """Of what was queued under one at its moment, of the rest once that is adopted; traces go on where they were."""
+    now = NOW + HOUR + TERMS.patience
+    async with contextlib.AsyncExitStack() as stack:
+        storage = await open_storage(Settings(store=store).location, stack)
+        storage.store.set_terms(TERMS)
+
+        async def told() -> dict[str, Operation]:
+            found = await storage.store.take_overdue(["report", "refused", "upload"], now=now)
+            return {"rerun" if each.rerun_of else str(each.idempotency_key): each for each in found}
+
+        at_once = await told()
+        assert await storage.store.adopt(now=now) > 0
+        adopted = await told()
+        assert {*at_once, *adopted} == {*UNFINISHED, "rerun"} - {"running", "cancelling"}
+        if request.node.callspec.params["store"].endswith("-0001"):  # which knew neither engines nor traces
+            assert (at_once, {each.trace for each in adopted.values()}) == ({}, {None})
+        else:
+            assert set(at_once) == set(QUEUED_AGAIN)
+            found = at_once | adopted
+            assert {name: each.trace for name, each in found.items() if each.trace} == TRACES
 
 
 def test_the_work_of_a_frozen_store_goes_on(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

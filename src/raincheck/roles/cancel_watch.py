@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import StoreUnavailable
+from raincheck.roles.looks import rest_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from raincheck.ports import Lease, OperationStore
 
 logger = logging.getLogger("raincheck.cancel")
-_SHARE = 9  # of the time, at most a tenth is spent looking while others write without pause
 
 
 class CancelWatch:
@@ -72,4 +72,4 @@ class CancelWatch:
                 logger.info("cancels of other processes could not be looked for: %s", error)
             except Exception:
                 logger.exception("cancels of other processes could not be looked for; the heartbeat finds them")
-            await asyncio.sleep(_SHARE * (loop.time() - began))
+            await asyncio.sleep(rest_after(loop.time() - began))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from raincheck.core.errors import StoreUnavailable
 from raincheck.roles.alarm import Alarm
 from raincheck.roles.feed import Portion
+from raincheck.roles.looks import rest_after
 from raincheck.roles.turns import in_turns
 
 if TYPE_CHECKING:
@@ -242,6 +243,10 @@ class Tail:
             return await self._store.changed_since(owner, since)
         return [] if self._overview is None else await self._overview.changed_by_anyone(since)
 
+    @property
+    def _watched(self) -> int:
+        return len(self._watchers) + len(self._feeds) + len(self._owners_seen)
+
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -256,8 +261,7 @@ class Tail:
                 logger.debug("the store is away; the next look finds it all")
             except Exception:
                 logger.exception("waiting readers could not be fed; trying again")
-            # Many notices and many readers: looking takes a tenth of the time at most.
-            await asyncio.sleep(min(_POLL, 9 * (loop.time() - began)))
+            await asyncio.sleep(min(_POLL, rest_after(loop.time() - began, watched=self._watched)))
 
 
 def _discard(feeds: dict[Any, set[Feed]], key: str | None, feed: Feed) -> None:

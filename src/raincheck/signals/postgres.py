@@ -84,6 +84,7 @@ class PostgresSignals:
         await connection.execute("SET synchronous_commit = off")
         await connection.add_listener(self._channel, self._heard)
         self._say()  # what was written while nobody listened
+        self._written.set()  # and what this process wrote while it could tell nobody
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LONGEST_SILENCE):
