@@ -100,6 +100,32 @@ def test_interrupting_run_leaves_the_operation_going(remote, server, name, tmp_p
     assert remote("watch").exit_code == 0
 
 
+def test_a_result_is_an_object_with_its_media_type(remote, tmp_path):
+    """As from the store: JSON as itself, or the name of the file that was written; a failure with its error."""
+    operation = json.loads(remote("run", "/reports", "-d", '{"pages": 2}', "--detach", "--json").stdout)["id"]
+    (found,) = lines(remote("result", operation, "--json"))
+    shown = {name: found[name] for name in ("id", "status", "media_type", "encoding", "content", "file", "error")}
+    assert shown == {
+        "id": operation,
+        "status": "succeeded",
+        "media_type": "application/json",
+        "encoding": "json",
+        "content": {"pages": 2, "title": "é🌧\u2028"},
+        "file": None,
+        "error": None,
+    }
+    file = tmp_path / "report.json"
+    (saved,) = lines(remote("result", operation, "--json", "-o", file))
+    assert (saved["file"], saved["size"], saved["content"]) == (str(file), found["size"], None)
+    assert json.loads(file.read_bytes()) == found["content"]
+    failed = remote("run", "/fail/purpose", "--json")
+    assert (failed.exit_code, failed.stderr) == (3, "")
+    refused = remote("result", lines(failed)[-1]["operation"], "--json")
+    (told,) = lines(refused)
+    assert (refused.exit_code, refused.stderr, told["status"], told["content"]) == (3, "", "failed", None)
+    assert told["error"]["title"]
+
+
 def test_run_without_waiting_prints_the_id(remote, server, name):
     """``--detach``; the id is what the other commands take."""
     operation = remote("run", f"/held/{name}", "--detach").stdout.strip()

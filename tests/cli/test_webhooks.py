@@ -133,6 +133,7 @@ def test_a_test_send_is_signed_and_tells_what_the_receiver_answered(raincheck, r
         assert "own words" in refused.stdout
         told = json.loads(raincheck("webhooks", "test", "hooked:rain", f"{receiver.url}/two", "--json").stdout)
         assert (told["url"], told["status_code"]) == (f"{receiver.url}/two", 401)
+        assert list(told) == ["url", "status_code", "failure", "latency_ms", "detail", "excerpt"]
         assert raincheck("webhooks", "test", "hooked:rain", "https://x.example/").exit_code == 2
     finally:
         sys.modules.pop("hooked", None)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_json import promised
+
 FEATURE = """
 import asyncio
 import time
@@ -42,6 +44,19 @@ async def interrupted(op: OperationContext) -> dict[str, int]:
 @router.post("/endless")
 def endless() -> None:
     time.sleep(600)
+"""
+LOUD = """
+import logging
+logging.basicConfig(format="not JSON: %(message)s")
+
+@router.post("/loud")
+async def loud() -> None:
+    logging.getLogger("shop").warning("loud %d", 1)
+    try:
+        raise ValueError("too loud")
+    except ValueError:
+        logging.getLogger("shop").exception("it was")
+        raise
 """
 WEB = """
 import contextlib
@@ -192,6 +207,37 @@ def test_the_start_is_one_line_with_store_kinds_queues_and_slots(start, folder):
     assert "kinds apart, double, endless, interrupted" in line
     assert "queues apart, default" in line
     assert "slots async 100" in line
+
+
+@pytest.fixture
+def loud(folder):
+    """Let the application have an operation that logs and fails, and logging of its own."""
+    with (folder / "feature.py").open("a") as feature:
+        feature.write(LOUD)
+
+
+@pytest.mark.usefixtures("loud")
+def test_as_json_each_record_is_an_object_with_the_same_fields(start, submit, reach, folder):
+    """Also where the module has set up logging of its own; programs wait for ``event``, and see whose record it is."""
+    worker = start("web:rain", "--json", "--health-port", "0")
+    path = submit("/double?number=4")
+    reach(path, "succeeded")
+    reach(submit("/loud"), "failed")
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+    records = [json.loads(line) for line in worker.log.read_text().splitlines()]
+    assert {tuple(each) for each in records} == {tuple(promised()["worker"])}
+    told = {each["event"]: each["details"] for each in records if each["event"]}
+    assert list(told) == ["listening", "working", "stopping", "stopped"]
+    assert told["working"]["store"] == str(folder / "raincheck.db")
+    assert (told["working"]["queues"], told["working"]["pid"]) == ([], worker.process.pid)
+    assert "double" in told["working"]["kinds"]
+    assert told["listening"]["port"] > 0
+    loud = next(each for each in records if each["message"] == "loud 1")
+    assert (loud["level"], loud["logger"], loud["operation_kind"]) == ("warning", "shop", "loud")
+    assert loud["operation_id"].startswith("op_")
+    (caught,) = [each for each in records if each["exception"]]
+    assert (caught["message"], caught["exception"].splitlines()[-1]) == ("it was", "ValueError: too loud")
 
 
 def test_without_an_application_the_routers_operations_are_run(start, submit, reach):

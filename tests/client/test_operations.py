@@ -103,6 +103,18 @@ def test_other_failures_are_the_same_error(client, manner, code):
         assert raised.value.code == code
 
 
+def test_the_answer_of_the_function_can_be_had_whole(client):
+    """With its media type, which the bytes alone do not tell; also where the submit has brought it already."""
+    handle = client.submit("/reports", json={"pages": 1})
+    answer = handle.response(timeout=60)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json() == handle.result()
+    waited = client.submit("/reports", json={"pages": 2}, wait=30)
+    assert waited.response().json()["pages"] == 2
+    with pytest.raises(RemoteFailed):
+        client.submit("/fail/purpose").response(timeout=60)
+
+
 def test_a_cancelled_operation_has_no_result(client, name):
     """Cancelling asks; the wait tells when it has stopped."""
     handle = client.submit(f"/held/{name}")

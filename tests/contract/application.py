@@ -220,6 +220,10 @@ async def page() -> Response:
     return answer
 
 
+async def handmade(text: str) -> Response:
+    return Response(text, media_type="application/json")
+
+
 async def nothing() -> None:
     return None
 
@@ -325,6 +329,7 @@ def add_all(rain: Raincheck) -> None:
     rain.post("/mismatches")(mismatch)
     rain.post("/greetings")(greet)
     rain.post("/pages")(page)
+    rain.post("/handmade")(handmade)
     rain.post("/nothing", status_code=204)(nothing)
     rain.post("/large/{size}")(large)
     rain.post("/downloads/{size}")(download)

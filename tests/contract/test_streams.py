@@ -263,6 +263,19 @@ def test_text_forges_no_frame(caller, path):
         assert progress.data["progress"]["message"] == hostile.FORGED
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [('{\n  "a": 1\n}\n', {"a": 1}), ('{"a": 1}\n\nevent: forged\ndata: {}\n', None)]
+)
+def test_results_that_the_function_wrote_itself_forge_no_frame(caller, text, value):
+    """JSON of a hand-made answer: on one line where it is JSON, left to the result's own address where it is none."""
+    operation = caller.finished("/handmade", params={"text": text})
+    assert (operation["result"], operation["result_inline"]) == (value, value is not None)
+    frames = everything(caller, operation)
+    assert [frame.event for frame in frames][-2:] == ["status", "done"]
+    assert frames[-1].data["resource"]["result"] == value
+    assert caller.get(operation["links"]["result"]).text == text
+
+
 def test_slow_readers_are_cut_off(caller):
     """A reader that does not read gets an end, not an endless buffer; from its cursor it misses nothing."""
     name = fresh_name()

@@ -84,6 +84,21 @@ def test_what_is_not_json_is_not_inline(body: bytes, media_type: str) -> None:
     assert (shown["result"], shown["result_inline"]) == (None, False)
 
 
+@pytest.mark.parametrize("body", [b'{\n  "pages": 3\n}', b'{"pages":\r3}\r\n', '{\n"pages": 3, "ä": 1}'.encode()])
+def test_json_that_was_written_for_eyes_is_inline_on_one_line(body: bytes) -> None:
+    """A line end in it would end the frame of an event stream; the value is the same."""
+    shown = wire.resource(finished(body), links=LINKS)
+    assert not {b"\n", b"\r"} & {bytes([each]) for each in shown}
+    assert json.loads(shown)["result"] == json.loads(body)
+
+
+@pytest.mark.parametrize("body", [b"{\n", "{ä".encode(), "{ä".encode("latin-1")])
+def test_json_that_is_none_is_not_inline(body: bytes) -> None:
+    """Such as an earlier release kept: it would break the whole resource."""
+    shown = json.loads(wire.resource(finished(body), links=LINKS))
+    assert (shown["result"], shown["result_inline"]) == (None, False)
+
+
 def test_a_null_result_is_told_from_an_absent_one() -> None:
     """The function returned None."""
     shown = json.loads(wire.resource(finished(b"null"), links=LINKS))

@@ -1,5 +1,6 @@
 """The launcher: it serves in the foreground, ends cleanly, and what it accepted survives it."""
 
+import json
 import os
 import pty
 import select
@@ -14,6 +15,7 @@ import httpx2
 import pytest
 
 from raincheck.demo import launcher
+from tests.cli.test_json import promised
 from tests.demo.running_demo import PATIENCE, ROOT, RunningDemo
 
 FOREVER = {"iterations": 20_000, "width": 8192, "height": 8192, "center": [-0.2, 0.0], "span": 0.1}
@@ -61,6 +63,27 @@ def test_it_ends_cleanly_while_work_is_running(start, client_of, number):
     assert demo.end(number) == 0, demo.said
     assert time.monotonic() - began < 10
     assert "Traceback" not in demo.said
+
+
+def test_as_json_it_says_where_everything_is(data, pytestconfig):
+    """One object on stdout once it serves, and nothing else: what explains the wait goes to stderr."""
+    settings = {"DEMO_DATA": str(data), "MPLCONFIGDIR": str(pytestconfig.cache.mkdir("matplotlib"))}
+    command = [Path(sys.executable).with_name("raincheck"), "demo", "--port", "0", "--json"]
+    with subprocess.Popen(
+        command, env=os.environ | settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as demo:
+        try:
+            places = json.loads(demo.stdout.readline())
+            assert list(places) == promised()["demo"]
+            assert (places["pid"], places["data"]) == (demo.pid, str(data))
+            assert Path(places["orders"]).is_file()
+            for place in ("url", "dashboard", "docs"):
+                assert httpx2.get(places[place], timeout=PATIENCE, follow_redirects=True).status_code == 200
+            demo.terminate()
+            assert demo.stdout.read() == b""
+            assert demo.wait(timeout=20) == 0
+        finally:
+            demo.kill()
 
 
 def test_a_taken_port_is_one_sentence(start):

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from raincheck.cli.ending import PROBLEM, UsageError
+from raincheck.cli.ending import PROBLEM, UsageError, tell_error
 from raincheck.cli.formats import printable
 from raincheck.cli.looking import UNFINISHED, matching_in, state_of
 from raincheck.cli.server import connected, server_url
 from raincheck.cli.view import present_store
 from raincheck.client.errors import RequestRefused
 from raincheck.core import transitions
-from raincheck.core.errors import RequestProblem
+from raincheck.core.errors import OperationNotFound, RequestProblem
 from raincheck.core.moments import milliseconds
 from raincheck.core.names import RANDOM_BYTES, operation_id
 from raincheck.core.operation import Operation, Status
@@ -213,10 +213,11 @@ class Teller:
         try:
             yield
         except KeyError:
-            self._refuse(f"There is no operation {printable(operation_id)!r}. `raincheck ls` lists what is there.")
+            text = f"There is no operation {printable(operation_id)!r}. `raincheck ls` lists what is there."
+            self._refuse(operation_id, text, OperationNotFound.code)
         except (RequestProblem, RequestRefused) as error:
-            self._refuse(f"{printable(operation_id)}: {' '.join(str(error).split())}")
+            self._refuse(operation_id, f"{printable(operation_id)}: {error}", error.code)
 
-    def _refuse(self, text: str) -> None:
+    def _refuse(self, operation_id: str, text: str, code: str) -> None:
         self.refused = True
-        typer.secho(f"error: {text}", fg="red", err=True)
+        tell_error(text, code=code, as_json=self._as_json, operation=operation_id)

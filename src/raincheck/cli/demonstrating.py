@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 NEEDED = ("anyio", "httpcore2", "httpx2", "idna", "matplotlib", "numpy", "standardwebhooks", "uvicorn")
 
 
-def run_demo(*, port: int, receiver_port: int | None, data: Path | None) -> None:
+def run_demo(*, port: int, receiver_port: int | None, data: Path | None, as_json: bool) -> None:
     """Run the demo until Ctrl-C and leave with its exit status.
 
     :raises UsageError: the extra is not installed.
+    :raises ConfigurationError: a port or the folder cannot be used.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
@@ -33,4 +34,4 @@ def run_demo(*, port: int, receiver_port: int | None, data: Path | None) -> None
         os.environ["DEMO_DATA"] = str(data.absolute())
     from raincheck.demo.launcher import launch  # noqa: PLC0415 - its packages are an extra
 
-    raise typer.Exit(launch(port=port, receiver_port=receiver_port))
+    raise typer.Exit(launch(port=port, receiver_port=receiver_port, as_json=as_json))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from raincheck.cli.ending import INTERRUPTED, NO_RESULT, UsageError
+from raincheck.cli.ending import INTERRUPTED, NO_RESULT, UsageError, tell_error
 from raincheck.cli.formats import printable
 from raincheck.cli.looking import UNFINISHED, events_in, matching_in, states_in
 from raincheck.cli.results import write_result
@@ -62,12 +62,20 @@ def run_operation(
         try:
             state = _followed(handle, as_json=as_json)
         except KeyboardInterrupt:
-            print(f"The operation goes on: raincheck watch {handle.id}", file=sys.stderr)
+            _tell_interrupted(handle.id, as_json=as_json)
             raise typer.Exit(INTERRUPTED) from None
-        if not as_json or output is not None:
+        if not as_json or (output is not None and state.succeeded):
             write_result(handle, state, output)
         if not state.succeeded:
             raise typer.Exit(NO_RESULT)
+
+
+def _tell_interrupted(operation_id: str, *, as_json: bool) -> None:
+    text = f"The operation goes on: raincheck watch {operation_id}"
+    if as_json:
+        tell_error(text, code="interrupted", as_json=True, operation=operation_id)
+    else:
+        print(text, file=sys.stderr)
 
 
 def _body(data: str | None) -> Any:

@@ -58,8 +58,7 @@ def migrate_store(url: str | None, *, as_json: bool) -> None:
         name, (before, after) = str(location), asyncio.run(_migrated_database(location))
     engine = asyncio.run(_engine_with_tables(url))
     if as_json:
-        made = {} if engine is None else {"engine": engine}
-        print(json.dumps({"store": name, "before": before, "after": after, **made}))
+        print(json.dumps({"store": name, "before": before, "after": after, "engine": engine}))
     elif before == after:
         print(f"{name} has schema {after} already.")
     else:

@@ -10,4 +10,4 @@ Store = Annotated[
     str | None,
     typer.Option("--store", metavar="URL", help="The store's URL. Default: RAINCHECK_STORE."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; errors too.")]

@@ -20,13 +20,13 @@ webhooks = typer.Typer(
 Url = Annotated[str | None, typer.Option("--url", metavar="URL", help="Only this endpoint's.")]
 
 
-@webhooks.command("ls")
+@webhooks.command("ls", epilog="Example: raincheck webhooks ls --status failed")
 def list_deliveries(
     *,
     store: Store = None,
     status: Annotated[str | None, typer.Option(metavar="A,B", help="Only these, such as pending,failed.")] = None,
     url: Url = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many at most.")] = 50,
     json: Json = False,
 ) -> None:
     """List deliveries, newest first, with what their receivers answered last."""
@@ -35,7 +35,7 @@ def list_deliveries(
     print_deliveries(store, statuses=status, url=url, limit=limit, as_json=json)
 
 
-@webhooks.command()
+@webhooks.command(epilog="Example: raincheck webhooks endpoints --json")
 def endpoints(*, store: Store = None, json: Json = False) -> None:
     """List the endpoints that failed last, and those that are disabled."""
     from raincheck.cli.deliveries import print_endpoints
@@ -43,7 +43,7 @@ def endpoints(*, store: Store = None, json: Json = False) -> None:
     print_endpoints(store, as_json=json)
 
 
-@webhooks.command()
+@webhooks.command(epilog="Example: raincheck webhooks redeliver msg_06H0JMGA9K6KFZ1CSZC3ZZ5ZVCPVX3H7")
 def redeliver(
     delivery_id: Annotated[str, typer.Argument(metavar="ID", help="The delivery, as `webhooks ls` shows it.")],
     *,
@@ -56,7 +56,7 @@ def redeliver(
     send_again(delivery_id, store, as_json=json)
 
 
-@webhooks.command()
+@webhooks.command(epilog="Example: raincheck webhooks enable https://hooks.example.com/rain")
 def enable(
     url: Annotated[str, typer.Argument(metavar="URL", help="The endpoint, as `webhooks endpoints` shows it.")],
     *,
@@ -69,7 +69,7 @@ def enable(
     enable_endpoint(url, store, as_json=json)
 
 
-@webhooks.command("test")
+@webhooks.command("test", epilog="Example: raincheck webhooks test shop:rain")
 def send_test(
     target: Annotated[str, typer.Argument(metavar="MODULE:RAIN", help="Where the Raincheck object is.")],
     url: Annotated[str | None, typer.Argument(metavar="[URL]", help="Only this webhook.", show_default=False)] = None,

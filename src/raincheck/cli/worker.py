@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from raincheck.cli.ending import UsageError
 from raincheck.cli.loading import load
 from raincheck.cli.worker_http import watched
+from raincheck.cli.worker_log import set_up, told
 from raincheck.core.errors import ConfigurationError
 from raincheck.locations import Memory, SqliteFile
 from raincheck.settings import EXECUTORS
@@ -33,6 +34,7 @@ def run_worker(
     concurrency: str | None,
     health_host: str,
     health_port: int | None,
+    as_json: bool,
 ) -> None:
     """Work until SIGTERM or SIGINT, then let running work finish for the drain time and hand the rest back.
 
@@ -40,6 +42,7 @@ def run_worker(
 
     :param concurrency: a number for each executor that works here, or such as ``async=200,process=4``.
     :param health_port: where probes and metrics are served; 0 chooses a free port, None serves none.
+    :param as_json: log JSON lines to stdout, whatever logging the application has configured.
     :raises UsageError: the target, the queues, the executors or the concurrency cannot be used.
     :raises ConfigurationError: the application has nothing that a worker of its own could run.
     """
@@ -50,8 +53,7 @@ def run_worker(
     slots = {} if concurrency is None else _slots(concurrency, chosen)
     rain = load(target)
     _refuse_idle(rain, target)
-    # An application that configured logging while it was imported keeps its own.
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up(as_json=as_json)
     wanted = {"queues": queues, "executors": None if executors is None else ",".join(chosen), "slots": slots}
     asyncio.run(_work(rain, wanted, None if health_port is None else (health_host, health_port)))
 
@@ -125,20 +127,31 @@ async def _work(rain: Raincheck, wanted: dict[str, Any], address: tuple[str, int
             host, port = address
             await stack.enter_async_context(watched(rain.watching_application(), host=host, port=port))
         await stack.enter_async_context(rain.working(**wanted))
-        logger.info("working: %s", _description(rain))
+        facts = _facts(rain)
+        logger.info("working: %s", _description(facts), extra=told("working", **facts))
         await stopping.wait()
         seconds = rain.settings.drain.total_seconds()
-        logger.info("stopping: what runs may go on for %g s; Ctrl-C once more ends at once", seconds)
-    logger.info("stopped")
+        text = "stopping: what runs may go on for %g s; Ctrl-C once more ends at once"
+        logger.info(text, seconds, extra=told("stopping", drain_seconds=seconds))
+    logger.info("stopped", extra=told("stopped"))
 
 
-def _description(rain: Raincheck) -> str:
+def _facts(rain: Raincheck) -> dict[str, Any]:
+    """Return what this worker works on; no queues means all."""
     settings = rain.settings
     names = settings.executor_names
-    kinds = ", ".join(sorted(name for name, kind in rain.kinds.items() if kind.executor in names))
-    engine = "embedded" if rain.engine is None else rain.engine.name
-    queues = ", ".join(settings.queue_names or ("all",))
-    slots = ", ".join(f"{name} {getattr(settings, f'{name}_slots')}" for name in names)
     location = settings.location
-    store = location.path.absolute() if isinstance(location, SqliteFile) else location
-    return f"store {store}; engine {engine}; kinds {kinds}; queues {queues}; slots {slots}"
+    return {
+        "store": str(location.path.absolute() if isinstance(location, SqliteFile) else location),
+        "engine": "embedded" if rain.engine is None else rain.engine.name,
+        "kinds": sorted(name for name, kind in rain.kinds.items() if kind.executor in names),
+        "queues": list(settings.queue_names or ()),
+        "slots": {name: getattr(settings, f"{name}_slots") for name in names},
+        "pid": os.getpid(),
+    }
+
+
+def _description(facts: dict[str, Any]) -> str:
+    kinds, queues = ", ".join(facts["kinds"]), ", ".join(facts["queues"] or ("all",))
+    slots = ", ".join(f"{name} {number}" for name, number in facts["slots"].items())
+    return f"store {facts['store']}; engine {facts['engine']}; kinds {kinds}; queues {queues}; slots {slots}"

@@ -8,6 +8,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
+from raincheck.cli.worker_log import told
 from raincheck.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ async def watched(application: ASGIApp, *, host: str, port: int) -> AsyncIterato
     server = Quiet(config)
     serving = asyncio.create_task(server.serve([listening]), name="raincheck-worker-http")
     address, number = listening.getsockname()[:2]
-    logger.info("probes and metrics on %s port %d", address, number)
+    logger.info("probes and metrics on %s port %d", address, number, extra=told("listening", host=address, port=number))
     try:
         yield
     finally:

@@ -25,9 +25,3 @@ def typed(value: Any, kind: Any) -> Any:
         name = getattr(kind, "__name__", str(kind))
         msg = f"The result is no {name}: {where}: {wrong['msg']}."
         raise WrongResult(msg) from error
-
-
-def is_json(media_type: str | None) -> bool:
-    """Tell whether a media type is JSON."""
-    kind = (media_type or "").partition(";")[0].strip().lower()
-    return kind == "application/json" or kind.endswith("+json")

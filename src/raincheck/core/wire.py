@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raincheck.core.events import EventType
 from raincheck.core.moments import rfc3339
-from raincheck.core.operation import Operation, Problem, Status, StoredResult
+from raincheck.core.operation import Operation, Problem, Status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -130,19 +130,21 @@ def inline_result(operation: Operation) -> str | None:
     result = operation.result
     if operation.status is not Status.SUCCEEDED or result is None or result.body is None:
         return None
-    if not is_json(result) or not result.body:
+    if not is_json(result.media_type) or not result.body:
         return None
+    if result.body.isascii() and b"\n" not in result.body and b"\r" not in result.body:
+        return result.body.decode("ascii")
+    # Line ends of JSON that was written for eyes would end the frame of an event stream.
     try:
-        text = result.body.decode("ascii")
-    except UnicodeDecodeError:
-        return json.dumps(json.loads(result.body))
-    return text
+        return json.dumps(json.loads(result.body.decode()))
+    except ValueError:
+        return None
 
 
-def is_json(result: StoredResult) -> bool:
-    """Tell whether a result's media type is JSON."""
-    media_type = (result.media_type or "").partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json")
+def is_json(media_type: str | None) -> bool:
+    """Tell whether a media type is JSON."""
+    kind = (media_type or "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def _fields(

@@ -1,15 +1,20 @@
 """Start the demo in the foreground: its data, the receiver of its webhooks, then the application itself."""
 
+import json
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 import uvicorn
 
+from raincheck import ConfigurationError
 from raincheck.demo import folders, neighbour, terminal
 from raincheck.demo.make_orders import ROWS, write_orders
 
@@ -52,58 +57,61 @@ GUIDE = """
 """
 
 
-def launch(*, port: int, receiver_port: int | None) -> int:
-    """Serve on 127.0.0.1 until interrupted, and return the exit status: 1 if a port or the folder cannot be used.
+def launch(*, port: int, receiver_port: int | None, as_json: bool = False) -> int:
+    """Serve on 127.0.0.1 until interrupted, and return the exit status.
 
     :param receiver_port: where webhooks are received; None: the port after ``port``.
+    :param as_json: print where everything is, as one JSON object once it serves, and nothing else on stdout.
+    :raises ConfigurationError: a port or the folder cannot be used.
     """
     following = port + 1 if port else 0
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     with terminal.foreground():
         try:
-            return _listen(port, following if receiver_port is None else receiver_port)
+            return _listen(port, following if receiver_port is None else receiver_port, as_json=as_json)
         except KeyboardInterrupt:
             return 0
 
 
-def _listen(port: int, receiver_port: int) -> int:
+def _listen(port: int, receiver_port: int, *, as_json: bool) -> int:
     with ExitStack() as opened:
         try:
             listener = opened.enter_context(socket.create_server(("127.0.0.1", port), backlog=2048))
         except OSError as error:
-            return _say_taken(port, error, _command(port + 2))
+            raise _taken(port, error, _command(port + 2)) from error
         try:
             receiver = opened.enter_context(neighbour.listening(receiver_port))
         except OSError as error:
-            return _say_taken(receiver_port, error, _command(port, receiver_port + 1))
+            raise _taken(receiver_port, error, _command(port, receiver_port + 1)) from error
         try:
             folders.make_folders()
         except OSError as error:
             remedy = f"name another one: {_command(port, data='/tmp/raincheck-demo')}"  # noqa: S108 - the user's choice
-            print(f"{folders.DATA} cannot be written ({error.strerror}); {remedy}", file=sys.stderr)
-            return 1
-        return _serve(listener, receiver)
+            msg = f"{folders.DATA} cannot be written ({error.strerror}); {remedy}"
+            raise ConfigurationError(msg) from error
+        return _serve(listener, receiver, as_json=as_json)
 
 
-def _serve(listener: socket.socket, receiver: socket.socket) -> int:
+def _serve(listener: socket.socket, receiver: socket.socket, *, as_json: bool) -> int:
+    said = sys.stderr if as_json else sys.stdout
     if not folders.ORDERS_CSV.exists():
-        write_orders(folders.ORDERS_CSV, progress=_show_rows)
+        write_orders(folders.ORDERS_CSV, progress=partial(_show_rows, said))
     os.environ.setdefault("MPLCONFIGDIR", str(folders.DATA / "matplotlib"))
     os.environ["RAINCHECK_PUBLIC_URL"] = neighbour.url_of(listener)
     os.environ["DEMO_RECEIVER_URL"] = neighbour.url_of(receiver)
-    print("Loading the application (the first start prepares fonts, about ten seconds)", flush=True)
+    print("Loading the application (the first start prepares fonts, about ten seconds)", file=said, flush=True)
     with neighbour.started("raincheck.demo.receiver", receiver):
         from raincheck.demo.app import app  # noqa: PLC0415 - after the messages that explain the wait
 
-        server = Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+        server = Server(config, show_places if as_json else show_guide)
         server.run(sockets=[listener])
     return 0 if server.started else 1
 
 
-def _say_taken(port: int, error: OSError, remedy: str) -> int:
-    print(f"Port {port} cannot be used ({os.strerror(error.errno or 0)}). Try: {remedy}", file=sys.stderr)
-    return 1
+def _taken(port: int, error: OSError, remedy: str) -> ConfigurationError:
+    return ConfigurationError(f"Port {port} cannot be used ({os.strerror(error.errno or 0)}). Try: {remedy}")
 
 
 def _command(port: int, receiver_port: int | None = None, data: str | None = None) -> str:
@@ -118,17 +126,35 @@ def _command(port: int, receiver_port: int | None = None, data: str | None = Non
 class Server(uvicorn.Server):
     """Tells how to use the demo once it serves."""
 
+    def __init__(self, config: uvicorn.Config, show: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._show = show
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then print the guide."""
+        """Start, then print what there is to know."""
         await super().startup(sockets)
         if self.started and sockets:
-            show_guide(neighbour.url_of(sockets[0]))
+            self._show(neighbour.url_of(sockets[0]))
 
 
 def show_guide(url: str) -> None:
     """Print what to do with the demo, in lines to paste."""
     csv, data = (_shown(path) for path in (folders.ORDERS_CSV, folders.DATA))
     print(GUIDE.format(url=url, csv=csv, data=data, rows=ROWS), flush=True)
+
+
+def show_places(url: str) -> None:
+    """Print where everything is, for programs."""
+    places = {
+        "url": url,
+        "dashboard": f"{url}/dashboard",
+        "docs": f"{url}/docs",
+        "receiver": os.environ["DEMO_RECEIVER_URL"],
+        "data": str(folders.DATA),
+        "orders": str(folders.ORDERS_CSV),
+        "pid": os.getpid(),
+    }
+    print(json.dumps(places), flush=True)
 
 
 def _shown(path: Path) -> str:
@@ -140,6 +166,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _show_rows(done: int, rows: int) -> None:
-    if sys.stdout.isatty() or done == rows:
-        print(f"\rMaking orders.csv: {done:,} of {rows:,} rows", end="\n" if done == rows else "", flush=True)
+def _show_rows(said: TextIO, done: int, rows: int) -> None:
+    if said.isatty() or done == rows:
+        text = f"\rMaking orders.csv: {done:,} of {rows:,} rows"
+        print(text, end="\n" if done == rows else "", file=said, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 
 from raincheck.core.errors import DefinitionError
 from raincheck.core.outcome import Returned
+from raincheck.core.wire import is_json
 from raincheck.fastapi.annotations import EMPTY, UnknownAnnotation, evaluated, is_a, signature_of, split
 from raincheck.fastapi.kept_headers import kept_headers
 from raincheck.fastapi.mismatch import safe_text
@@ -98,6 +100,8 @@ class ResultRendering:
         if isinstance(response, StreamingResponse) or body is None:
             msg = f"a {type(response).__name__} cannot be stored; {_STREAMS}"
             raise ResultMismatch(msg)
+        if response is value and not _is_what_it_says(response):
+            return _kept_apart(response, staging)
         return _returned(response, body=bytes(body))
 
     def _response(self, value: object, fresh: Response | None) -> Response:
@@ -168,6 +172,30 @@ def _check(model: Any, plan: Plan, options: ResultOptions) -> None:
             " response_model=None."
         )
         raise DefinitionError(msg) from error
+
+
+def _is_what_it_says(response: Response) -> bool:
+    """Tell whether what calls itself JSON can be read as JSON; other media types are not looked into."""
+    body = bytes(response.body)
+    if not body or not is_json(response.headers.get("content-type")):
+        return True
+    try:
+        json.loads(body.decode(), parse_constant=_refuse_constant)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity, which JSON has none of
+
+
+def _kept_apart(response: Response, staging: Path) -> Returned:
+    """Return an answer that goes out as it is, but must not be written into the operation's own JSON."""
+    staging.mkdir(parents=True, exist_ok=True)
+    file = staging / _RESULT_FILE
+    file.write_bytes(bytes(response.body))
+    return _returned(response, file=file)
 
 
 def _staged(response: FileResponse, staging: Path) -> Returned:

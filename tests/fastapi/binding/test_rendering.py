@@ -251,6 +251,30 @@ def test_a_result_that_does_not_match_is_refused_without_its_values(function, va
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("body", [b"{broken", b"NaN", '"ü"'.encode("latin-1"), b'{"a": 1} {"b": 2}'])
+def test_json_that_is_none_goes_out_as_it_is_and_nowhere_else(body, tmp_path) -> None:
+    """As a file it never becomes part of the operation's own JSON, nor of an event."""
+    answer = Response(body, 203, media_type="application/vnd.shop+json")
+    returned = rendered(raw, {}, tmp_path / "staging", value=answer)
+    assert returned.body is None
+    assert returned.file.read_bytes() == body
+    assert (returned.status_code, returned.media_type) == (203, "application/vnd.shop+json")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(b'{\n "a": 1}', media_type="application/json"),
+        Response(b"", 204, media_type="application/json"),
+        Response(b"{broken", media_type="text/plain"),
+    ],
+)
+def test_other_answers_stay_in_the_record(answer, tmp_path) -> None:
+    """JSON, no body, and what does not call itself JSON."""
+    returned = rendered(raw, {}, tmp_path, value=answer)
+    assert (returned.file, returned.body) == (None, answer.body)
+
+
 def test_a_returned_file_is_copied(tmp_path) -> None:
     """The copy outlives a temporary folder and a next run that writes to the same path."""
     source = tmp_path / "report.csv"

@@ -14,8 +14,9 @@ from raincheck.client.deadline import Deadline
 from raincheck.client.errors import Gone, RemoteCancelled, RemoteFailed
 from raincheck.client.models import OperationState, state_from
 from raincheck.client.problems import ProblemDetails
-from raincheck.client.results import is_json, typed
+from raincheck.client.results import typed
 from raincheck.client.submitting import new_key
+from raincheck.core.wire import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -149,11 +150,21 @@ class OperationHandle:
             state = self._succeeded(self.wait(timeout))
             if state.result_inline and kind is not bytes:
                 return typed(state.result, kind)
-            self._answer = self._connection.send("GET", self._connection.addresses.part(self._url, "result"))
-        answer = self._answer
+        answer = self._read()
         if kind is bytes or (kind is None and not is_json(answer.headers.get("content-type"))):
             return answer.content
         return typed(json_of(answer), kind)
+
+    def response(self, *, timeout: timedelta | float | str | None = None) -> httpx2.Response:
+        """Wait until the operation is done and return the answer of its function: status, headers and bytes.
+
+        :raises RemoteFailed: the operation failed.
+        :raises RemoteCancelled: it was cancelled.
+        :raises WaitTimedOut: it is not done in time. The operation goes on.
+        """
+        if self._answer is None:
+            self._succeeded(self.wait(timeout))
+        return self._read()
 
     def save(self, path: str | PathLike[str], *, timeout: timedelta | float | str | None = None) -> int:
         """Wait until the operation is done and write its result to a file; return the number of bytes.
@@ -165,6 +176,11 @@ class OperationHandle:
         """
         self._succeeded(self.wait(timeout))
         return save_to(path, self._connection, self._connection.addresses.part(self._url, "result"))
+
+    def _read(self) -> httpx2.Response:
+        if self._answer is None:
+            self._answer = self._connection.send("GET", self._connection.addresses.part(self._url, "result"))
+        return self._answer
 
     def _succeeded(self, state: OperationState) -> OperationState:
         if state.succeeded:
