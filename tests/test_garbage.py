@@ -9,7 +9,6 @@ import pytest
 from raincheck import Raincheck
 from raincheck.garbage import loaded_objects_frozen, young_collections_after
 
-
 PYTHONS_OWN = (700, 10, 10)
 
 
