@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 OPERATIONS = 3000
 SINGLE = 40
 PATIENCE = 90.0
-ENGINES = ("embedded-sqlite", "embedded", "pgqueuer", "procrastinate", "taskiq-redis", "taskiq-nats")
+ENGINES = ("embedded-sqlite", "embedded", "pgqueuer", "procrastinate", "taskiq-redis", "taskiq-nats", "taskiq-rabbitmq")
 WORKERS = (1, 2)
 
 
 @contextlib.contextmanager
 def servers(names: list[str]) -> Iterator[dict[str, str]]:
     """Run what the engines need and yield the URLs."""
-    from tests.engines.brokers import Nats, Valkey  # noqa: PLC0415 - servers of the tests
+    from tests.engines.brokers import BROKERS  # noqa: PLC0415 - servers of the tests
     from tests.postgres.server import PostgresServer  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
         postgres = stack.enter_context(contextlib.closing(PostgresServer(durable=True)))
         urls = {"postgres": postgres.url()}
-        for name, made in (("taskiq-redis", Valkey), ("taskiq-nats", Nats)):
-            if name in names:
+        for name, made in BROKERS.items():
+            if name in names and not made.missing():
                 urls[name] = stack.enter_context(contextlib.closing(made())).url
         yield urls
 

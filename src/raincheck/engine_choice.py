@@ -77,9 +77,9 @@ def _made(name: str, settings: Settings) -> Engine:
                 schema=location.schema,
             )
         case "taskiq", _:
-            from raincheck.engines.taskiq import TaskiqEngine, broker_maker  # noqa: PLC0415 - an extra
+            from raincheck.engines.taskiq import engine_for  # noqa: PLC0415 - an extra
 
-            return TaskiqEngine(broker_maker(settings.broker), prefix=settings.broker_prefix)
+            return engine_for(settings.broker, prefix=settings.broker_prefix)
         case _:
             from raincheck.engines.celery import CeleryEngine  # noqa: PLC0415 - an extra
 

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     )
     broker: str = Field(
         "",
-        description="the broker of the engine `taskiq`: `redis://host:6379/0` or `nats://host:4222`",
+        description="the broker of the engine `taskiq`: `redis://host:6379/0`, `nats://host:4222` or `amqp://host:5672`",
     )
     broker_prefix: str = Field(
         "raincheck", description="how names at the broker begin; applications that share a broker need different ones"

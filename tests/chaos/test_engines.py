@@ -16,12 +16,12 @@ import pytest
 from raincheck.core.operation import Status
 from tests.chaos.conftest import DEEP
 from tests.chaos.driver import Scene, Server
-from tests.engines.brokers import Broker, Nats, Valkey
+from tests.engines.brokers import BROKERS, Broker
 from tests.postgres.server import PostgresServer
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 _NUMBERS = itertools.count(1)
-ENGINES = ("pgqueuer", "procrastinate", "taskiq-redis", "taskiq-nats")
+ENGINES = ("pgqueuer", "procrastinate", *BROKERS)
 KINDS = ("async", "thread", "process")
 TOLD_AGAIN = 60.0  # seconds: ten until the first message is sent again, twenty until the second
 
@@ -63,7 +63,9 @@ def battle(engine: str, tmp_path: Path, postgres: PostgresServer) -> Iterator[Ba
             postgres.psql(f"SET search_path TO {schema}; DELETE FROM {table}")
 
     else:
-        broker = {"taskiq-redis": Valkey, "taskiq-nats": Nats}[engine]()
+        if BROKERS[engine].missing():
+            pytest.skip(BROKERS[engine].missing())
+        broker = BROKERS[engine]()
         scene.settings["RAINCHECK_BROKER"] = broker.url
         flush = broker.flush
     try:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from raincheck.engines.taskiq import TaskiqEngine, broker_maker
+from raincheck.engines.taskiq import engine_for
 from raincheck.testing.conformance import EngineConformance, FragileEngineConformance
-from tests.engines.brokers import Broker, Nats, Valkey
+from tests.engines.brokers import BROKERS, Broker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,9 +21,11 @@ pytestmark = pytest.mark.anyio
 _NUMBERS = itertools.count(1)
 
 
-@pytest.fixture(scope="module", params=[Valkey, Nats])
+@pytest.fixture(scope="module", params=BROKERS.values())
 def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """Provide a broker."""
+    if request.param.missing():
+        pytest.skip(request.param.missing())
     made = request.param()
     yield made
     made.close()
@@ -33,7 +35,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 async def make(broker: Broker) -> Callable[[], Engine]:
     """Make engines with topics that nobody has used."""
     prefix = f"test-{next(_NUMBERS)}"
-    return lambda: TaskiqEngine(broker_maker(broker.url), prefix=prefix)
+    return lambda: engine_for(broker.url, prefix=prefix)
 
 
 class TestEngine(EngineConformance):

@@ -1,10 +1,16 @@
-"""Brokers of the tests' own, from wheels: Valkey, which speaks Redis, and NATS; on free ports of loopback."""
+"""Brokers of the tests' own, on free ports of loopback.
+
+Valkey, which speaks Redis, and NATS come from wheels; RabbitMQ is used where the machine has it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -13,13 +19,19 @@ from pathlib import Path
 
 from tests.postgres.server import free_port
 
-PATIENCE = 20.0
+PATIENCE = 60.0
+RABBITMQ = Path("/usr/lib/rabbitmq/bin")
 
 
 class Broker:
     """One server process, and a folder for what it keeps."""
 
     scheme = ""
+
+    @staticmethod
+    def missing() -> str:
+        """Say why this machine cannot run it; empty if it can."""
+        return ""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -42,7 +54,7 @@ class Broker:
 
     def start(self) -> None:
         """Start and wait until it accepts connections."""
-        self._process = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = self.launched()
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             try:
@@ -52,6 +64,10 @@ class Broker:
             else:
                 return
         raise AssertionError(f"{self.command()[0]} did not start within {PATIENCE:g} s")
+
+    def launched(self) -> subprocess.Popen:
+        """Return the process that was started."""
+        return subprocess.Popen(self.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop(self) -> None:
         """Kill it."""
@@ -100,3 +116,88 @@ class Nats(Broker):
         shutil.rmtree(self.folder)
         self.folder.mkdir()
         self.start()
+
+
+class RabbitMq(Broker):
+    """RabbitMQ with an Erlang port mapper of its own, so that it meets no other node of this machine."""
+
+    scheme = "amqp"
+
+    @staticmethod
+    def missing() -> str:
+        return "" if RABBITMQ.exists() else "there is no RabbitMQ here (Debian's package rabbitmq-server)"
+
+    def __init__(self) -> None:
+        self._mapper_port, self._between = free_port(), free_port()
+        self._mapper: subprocess.Popen | None = None
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    def command(self) -> list[str]:
+        return [str(RABBITMQ / "rabbitmq-server")]
+
+    def launched(self) -> subprocess.Popen:
+        """Start the mapper if it does not run, and the server in a session of its own: it has helpers."""
+        (self.folder / "plugins").write_text("[].")
+        if self._mapper is None:
+            mapper = ["epmd", "-address", "127.0.0.1", "-port", str(self._mapper_port)]
+            self._mapper = subprocess.Popen(mapper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with (self.folder / "output").open("ab") as output:
+            return subprocess.Popen(
+                self.command(),
+                env=self._environment(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "ERL_EPMD_PORT": str(self._mapper_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"raincheck{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._between),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "none"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        }
+
+    def flush(self) -> None:
+        """Delete all queues, with what is in them and who listens to them."""
+        delete = '[rabbit_amqqueue:delete(Q, false, false, <<"test">>) || Q <- rabbit_amqqueue:list()].'
+        subprocess.run(
+            [str(RABBITMQ / "rabbitmqctl"), "-n", self._environment()["RABBITMQ_NODENAME"], "eval", delete],
+            env=self._environment(),
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+    def stop(self) -> None:
+        """Kill it and its helpers."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(10)
+
+    def close(self) -> None:
+        super().close()
+        if self._mapper is not None:
+            self._mapper.kill()
+            self._mapper.wait(10)
+
+
+BROKERS = {"taskiq-redis": Valkey, "taskiq-nats": Nats, "taskiq-rabbitmq": RabbitMq}
+"""Brokers by the names that tests and benchmarks give to engines."""

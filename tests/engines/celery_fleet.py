@@ -14,6 +14,7 @@ from raincheck.engines.celery import CeleryEngine
 
 celery = Celery("shop", broker=os.environ.get("FLEET_BROKER", "memory://"))
 celery.conf.update(broker_connection_retry_on_startup=True, worker_hijack_root_logger=False)
+celery.conf.update(task_queue_max_priority=9)  # without it RabbitMQ's queues have no priorities
 
 app = FastAPI()
 rain = Raincheck(app, store=os.environ.get("RAINCHECK_STORE", "memory:"), engine=CeleryEngine(celery))
@@ -29,6 +30,16 @@ def note(op: OperationContext, what: str) -> None:
 async def noop(x: int, op: OperationContext) -> int:
     note(op, "noop")
     return x
+
+
+@rain.post("/late", priority=-3)
+async def late(op: OperationContext) -> None:
+    note(op, "late")
+
+
+@rain.post("/urgent", priority=7)
+async def urgent(op: OperationContext) -> None:
+    note(op, "urgent")
 
 
 @rain.post("/again")

@@ -18,9 +18,9 @@ from fastapi import FastAPI
 from raincheck import OperationContext, Raincheck, Retry, RetryLater
 from raincheck.core.dispatch_rules import Terms
 from raincheck.engine_choice import chosen_engine
-from raincheck.engines.taskiq import TaskiqEngine, broker_maker
+from raincheck.engines.taskiq import engine_for
 from raincheck.settings import Settings
-from tests.engines.brokers import Nats, Valkey
+from tests.engines.brokers import BROKERS
 from tests.postgres.server import PostgresServer
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = itertools.count(1)
 PATIENCE = 20.0
-ENGINES = ("pgqueuer", "procrastinate", "taskiq-redis", "taskiq-nats")
+ENGINES = ("pgqueuer", "procrastinate", *BROKERS)
 SOME = ("pgqueuer", "taskiq-redis")
 DEEP = bool(os.environ.get("CHAOS_DEEP"))
 
@@ -147,7 +147,7 @@ def brokers():
 
     def broker(kind):
         if kind not in made:
-            made[kind] = {"taskiq-redis": Valkey, "taskiq-nats": Nats}[kind]()
+            made[kind] = BROKERS[kind]()
         return made[kind]
 
     yield broker
@@ -173,6 +173,8 @@ def a_fleet(name: str, postgres: PostgresServer, postgres_url: str, tmp_path, br
             return engine
 
         return Fleet(postgres_url, made, lambda: postgres.psql(f"SET search_path TO {schema}; DELETE FROM {table}"))
+    if BROKERS[name].missing():
+        pytest.skip(BROKERS[name].missing())
     broker, prefix = brokers(name), f"fleet-{next(_NUMBERS)}"
     store = f"sqlite:///{tmp_path}/fleet.db" if name == "taskiq-nats" else postgres_url
-    return Fleet(store, lambda: TaskiqEngine(broker_maker(broker.url), prefix=prefix), broker.flush)
+    return Fleet(store, lambda: engine_for(broker.url, prefix=prefix), broker.flush)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engines.brokers import Valkey
+from tests.engines.brokers import Broker, RabbitMq, Valkey
 from tests.engines.conftest import DEEP
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ PATIENCE = 45.0
 class CeleryFleet:
     """A store, a broker, and worker processes."""
 
-    def __init__(self, folder: Path, broker: Valkey) -> None:
+    def __init__(self, folder: Path, broker: Broker) -> None:
         self.folder = folder
         self.broker = broker
         self.log = folder / "log"
         self.log.touch()
         self.environment = {
             **os.environ,
-            "FLEET_BROKER": f"{broker.url}/0",
+            "FLEET_BROKER": broker.url,
             "FLEET_LOG": str(self.log),
             "RAINCHECK_STORE": f"sqlite:///{folder}/fleet.db",
             "RAINCHECK_LEASE": "3s",
@@ -76,15 +76,24 @@ class CeleryFleet:
         raise AssertionError((self.folder / "celery").read_text()[-4000:])
 
 
+@pytest.fixture(scope="module", params=[Valkey, RabbitMq])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """Provide a broker of Celery's."""
+    if request.param.missing():
+        pytest.skip(request.param.missing())
+    made = request.param()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def celery_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CeleryFleet]:
+def celery_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broker: Broker) -> CeleryFleet:
     """Provide a fleet of its own."""
-    broker = Valkey()
+    broker.flush()
     fleet = CeleryFleet(tmp_path, broker)
     for name in ("FLEET_BROKER", "FLEET_LOG", "RAINCHECK_STORE", "RAINCHECK_LEASE"):
         monkeypatch.setenv(name, fleet.environment[name])
-    yield fleet
-    broker.close()
+    return fleet
 
 
 @contextlib.asynccontextmanager
@@ -133,6 +142,16 @@ async def test_celerys_workers_run_operations(celery_fleet: CeleryFleet) -> None
     assert sorted(line[0] for line in lines if line[2] == "noop") == sorted([*early, *late])
     assert [line[1] for line in lines if line[0] == retried] == ["1", "2"]
     assert str(os.getpid()) not in {line[3] for line in lines}
+
+
+async def test_the_best_priority_goes_first(celery_fleet: CeleryFleet) -> None:
+    """At the broker, where operations wait for a worker."""
+    async with web() as client:
+        waiting = [await submitted(client, path) for path in ("/late", "/noop?x=1", "/late", "/urgent")]
+        with celery_fleet.workers("-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING"):
+            for each in waiting:
+                await done(client, each, celery_fleet)
+    assert [line[2] for line in celery_fleet.lines()] == ["urgent", "noop", "late", "late"]
 
 
 @pytest.mark.skipif(not DEEP, reason="half a minute: `make chaos` runs it")

@@ -115,3 +115,24 @@ def test_an_application_on_sqlite_never_imports_the_driver():
     """It is an extra, and costs time to import."""
     code = "import sys, raincheck, raincheck.parts; sys.exit('asyncpg' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_a_connection_that_is_given_up_while_it_opens_is_closed(database, monkeypatch):
+    """A process that ends at that moment leaves none behind."""
+    opened = asyncio.get_running_loop().create_future()
+    connect = connecting.driver().connect
+
+    async def noted(*arguments, **keywords):
+        connection = await connect(*arguments, **keywords)
+        opened.set_result(connection)
+        return connection
+
+    monkeypatch.setattr(connecting.driver(), "connect", noted)
+    monkeypatch.setattr(connecting, "_SESSION", "SELECT pg_sleep(60)")
+    attempt = asyncio.ensure_future(connecting.connect(database))
+    connection = await asyncio.wait_for(opened, 20)
+    await asyncio.sleep(0)
+    attempt.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await attempt
+    assert connection.is_closed()

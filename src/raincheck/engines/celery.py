@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from celery import current_app, signals
 
 from raincheck.core.dispatch_rules import Terms
+from raincheck.engines.priorities import HIGHEST_LEVEL, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,11 +47,12 @@ class CeleryEngine:
     terms = Terms(delays=False)
     transactional = False
     hosts_workers = False
-    prioritises = False
+    prioritises = True
 
     def __init__(self, app: Celery | None = None) -> None:
         self._app = current_app if app is None else app
         self._executors: dict[str, str] = {}
+        self._transport = ""
         self._worker = Worker()
 
         def take(operation_id: str, executor: str) -> None:
@@ -69,6 +71,8 @@ class CeleryEngine:
         """Learn which executor a kind needs; Celery connects when it sends."""
         del clock
         self._executors = {kind.name: kind.executor for kind in kinds.values()}
+        with self._app.connection_for_write() as connection:  # which connects at its first use only
+            self._transport = connection.transport.driver_type
 
     async def stop(self) -> None:
         """Leave the connections to Celery's pool."""
@@ -82,8 +86,8 @@ class CeleryEngine:
             for each in dispatches:
                 executor = self._executors.get(each.kind)
                 if executor is not None:  # else another application's; its own processes find it past its moment
-                    where = {} if each.queue == "default" else {"queue": each.queue}
-                    self._task.apply_async((each.id, executor), producer=producer, retry=False, **where)
+                    options = options_for(each, self._transport)
+                    self._task.apply_async((each.id, executor), producer=producer, retry=False, **options)
 
     async def enlist(self, connection: Any, dispatches: Sequence[Dispatch]) -> None:
         """Refuse: a broker takes no part in the database's transactions."""
@@ -110,6 +114,17 @@ class CeleryEngine:
 
     def _process_ends(self, **_: object) -> None:
         self._worker.end()
+
+
+def options_for(dispatch: Dispatch, transport: str) -> dict[str, Any]:
+    """Return how Celery is to send a message, by the kind of its broker: of two levels Redis takes the lower first."""
+    options: dict[str, Any] = {} if dispatch.queue == "default" else {"queue": dispatch.queue}
+    match transport:
+        case "amqp":
+            options["priority"] = level_of(dispatch.priority)
+        case "redis":
+            options["priority"] = HIGHEST_LEVEL - level_of(dispatch.priority)
+    return options
 
 
 class Worker:

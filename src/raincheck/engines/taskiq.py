@@ -1,4 +1,4 @@
-"""Taskiq: messages go through one of its brokers, such as Redis streams, NATS JetStream or RabbitMQ.
+"""Taskiq: messages go through one of its brokers: Redis streams, NATS JetStream, RabbitMQ or another.
 
 The broker is not the database, so the operation's row is its own outbox: it is told after the commit, and told again
 when the moment in the row has passed. A message is acknowledged when it is received, since the lease takes over from
@@ -24,6 +24,7 @@ from taskiq.receiver import Receiver
 from raincheck.core.dispatch_rules import Terms
 from raincheck.core.errors import ConfigurationError
 from raincheck.engines.hosting import Hosting
+from raincheck.engines.priorities import level_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -48,17 +49,20 @@ class TaskiqEngine:
 
     :param make_broker: returns a new broker for a topic: a name of letters, digits and hyphens.
     :param prefix: how the topics begin; applications that share a server need different ones.
+    :param prioritises: the broker delivers by the label ``priority`` of a message, 0 to 9, the highest first.
     """
 
     name = "taskiq"
     terms = Terms(delays=False)
     transactional = False
     hosts_workers = True
-    prioritises = False
 
-    def __init__(self, make_broker: Callable[[str], AsyncBroker], *, prefix: str = "raincheck") -> None:
+    def __init__(
+        self, make_broker: Callable[[str], AsyncBroker], *, prefix: str = "raincheck", prioritises: bool = False
+    ) -> None:
         self._make_broker = make_broker
         self._prefix = prefix
+        self.prioritises = prioritises
         self._executors: dict[str, str] = {}
         self._senders: dict[str, AsyncBroker] = {}
         self._turn = asyncio.Lock()
@@ -84,33 +88,35 @@ class TaskiqEngine:
 
     async def dispatch(self, dispatches: Sequence[Dispatch]) -> None:
         """Send messages; brokers that refuse are made anew for the next time."""
-        topics: dict[str, list[str]] = {}
+        topics: dict[str, list[Dispatch]] = {}
         for each in dispatches:
             executor = self._executors.get(each.kind)
             if executor is not None:  # else another application's; its own processes find it past its moment
-                topics.setdefault(self.topic(each.queue, executor), []).append(each.id)
-        for topic, ids in topics.items():
+                topics.setdefault(self.topic(each.queue, executor), []).append(each)
+        for topic, told in topics.items():
             async with self._turn:
                 try:
-                    async with asyncio.timeout(_PATIENCE + len(ids) / 100):
-                        await self._send(topic, ids)
+                    async with asyncio.timeout(_PATIENCE + len(told) / 100):
+                        await self._send(topic, told)
                 except BaseException:
                     broker = self._senders.pop(topic, None)
                     if broker is not None:
                         await _shut(broker)
                     raise
 
-    async def _send(self, topic: str, ids: Sequence[str]) -> None:
+    async def _send(self, topic: str, told: Sequence[Dispatch]) -> None:
         broker = self._senders.get(topic)
         if broker is None:
             broker = self._senders[topic] = self._make_broker(topic)
             broker.register_task(_untaken, task_name=_TASK)
             await broker.startup()
         task = broker.find_task(_TASK)
-        for start in range(0, len(ids), _AT_ONCE):
+        assert task is not None
+        for start in range(0, len(told), _AT_ONCE):
             async with asyncio.TaskGroup() as group:
-                for each in ids[start : start + _AT_ONCE]:
-                    group.create_task(task.kiq(each))  # type: ignore[union-attr]
+                for each in told[start : start + _AT_ONCE]:
+                    labels = {"priority": level_of(each.priority)} if self.prioritises else {}
+                    group.create_task(task.kicker().with_labels(**labels).kiq(each.id))
 
     async def enlist(self, connection: Any, dispatches: Sequence[Dispatch]) -> None:
         """Refuse: a broker takes no part in the database's transactions."""
@@ -143,6 +149,7 @@ class TaskiqEngine:
             await desk.take(operation_id, executor=executor)
 
         broker = self._make_broker(topic)
+        broker.is_worker_process = True
         broker.register_task(take, task_name=_TASK)
         resting = asyncio.Event()
         receiver = Receiver(broker, run_startup=False, ack_type=AcknowledgeType.WHEN_RECEIVED, max_async_tasks=1)
@@ -237,6 +244,14 @@ def _quieten() -> None:
 # --- brokers by URL -----------------------------------------------------------------------------------------------
 
 
+def engine_for(url: str, *, prefix: str = "raincheck") -> TaskiqEngine:
+    """Return the engine on the broker of a URL.
+
+    :raises ConfigurationError: the URL is unknown, or its package is not installed.
+    """
+    return TaskiqEngine(broker_maker(url), prefix=prefix, prioritises=url.startswith("amqp"))
+
+
 def broker_maker(url: str) -> Callable[[str], AsyncBroker]:
     """Return what makes brokers for a URL.
 
@@ -244,8 +259,8 @@ def broker_maker(url: str) -> Callable[[str], AsyncBroker]:
     """
     if not url:
         msg = (
-            "engine='taskiq' needs a broker: set RAINCHECK_BROKER=redis://host:6379/0 or nats://host:4222, or pass "
-            "Raincheck(engine=TaskiqEngine(make_broker))."
+            "engine='taskiq' needs a broker: set RAINCHECK_BROKER=redis://host:6379/0, nats://host:4222 or "
+            "amqp://host:5672, or pass Raincheck(engine=TaskiqEngine(make_broker))."
         )
         raise ConfigurationError(msg)
     scheme = url.partition("://")[0]
@@ -255,12 +270,14 @@ def broker_maker(url: str) -> Callable[[str], AsyncBroker]:
                 return _redis(re.sub("^valkey", "redis", url))
             case "nats" | "tls":
                 return _nats(url)
+            case "amqp" | "amqps":
+                return _rabbit(url)
     except ImportError as error:
         msg = f"A {scheme}:// broker needs a package that is not installed: pip install 'raincheck[taskiq]'."
         raise ConfigurationError(msg) from error
     msg = (
-        f"RAINCHECK_BROKER begins with {scheme!r}, for which there is no broker here. Use redis:// or nats://, or pass "
-        "Raincheck(engine=TaskiqEngine(make_broker)) with any broker of Taskiq (docs/engines.md)."
+        f"RAINCHECK_BROKER begins with {scheme!r}, for which there is no broker here. Use redis://, nats:// or "
+        "amqp://, or pass Raincheck(engine=TaskiqEngine(make_broker)) with any broker of Taskiq (docs/engines.md)."
     )
     raise ConfigurationError(msg)
 
@@ -279,6 +296,12 @@ def _redis(url: str) -> Callable[[str], AsyncBroker]:
         unacknowledged_lock_timeout=10.0,  # else a worker that died while it held the lock locks all others out
         socket_connect_timeout=3.0,
     )
+
+
+def _rabbit(url: str) -> Callable[[str], AsyncBroker]:
+    from raincheck.engines.rabbitmq import RabbitBroker  # noqa: PLC0415
+
+    return lambda topic: RabbitBroker(url, topic)
 
 
 def _nats(url: str) -> Callable[[str], AsyncBroker]:

@@ -59,8 +59,12 @@ async def connect(database: PostgresDatabase, *, direct: bool = False) -> Any:
         max_cached_statement_lifetime=0,
         server_settings={"application_name": "raincheck"},
     )
-    if not pooled:
-        await connection.execute(f"{_SESSION}; {_DURABLE.format(local='false')}")
+    try:
+        if not pooled:
+            await connection.execute(f"{_SESSION}; {_DURABLE.format(local='false')}")
+    except BaseException:
+        connection.terminate()  # nobody else knows it: cancelled here, it would stay open
+        raise
     return connection
 
 
