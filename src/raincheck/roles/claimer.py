@@ -196,11 +196,20 @@ class Claimer:
         try:
             claimed = await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            for operation in await claiming:
-                self._begin(operation)
+            await self._begin_late(claiming)
             raise
         self._more[name] = len(claimed) == limit
         for operation in claimed:
             self._begin(operation)
         if self._more[name] and self.free(name) > 0:
             self._look_now()
+
+    async def _begin_late(self, claiming: asyncio.Future[list[Operation]]) -> None:
+        """Begin what was in flight at the stop; an error of the store must not take the place of the cancellation."""
+        try:
+            claimed = await claiming
+        except Exception as error:  # noqa: BLE001 - nothing was leased, and nobody claims any more
+            self._trouble.met(error)
+            return
+        for operation in claimed:
+            self._begin(operation)

@@ -181,11 +181,20 @@ class Courier:
         try:
             leased = await asyncio.shield(leasing)
         except asyncio.CancelledError:
-            for delivery in await leasing:
-                await self._hand_back(delivery)
+            await self._hand_back_late(leasing)
             raise
         for delivery in leased:
             self._begin(delivery)
+
+    async def _hand_back_late(self, leasing: asyncio.Future[list[Delivery]]) -> None:
+        """Hand back what was in flight at the drain; an error of the store must not take the cancellation's place."""
+        try:
+            leased = await leasing
+        except Exception as error:  # noqa: BLE001 - nothing was leased, and nobody sends any more
+            self._trouble.met(error)
+            return
+        for delivery in leased:
+            await self._hand_back(delivery)
 
     async def _take_over(self) -> None:
         self._took_over_at = self._monotonic()
