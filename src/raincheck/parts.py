@@ -241,6 +241,7 @@ class Parts:
             lease=lease,
             clock=self._clock,
             begin=self._runner.start,
+            freed=self._slot_freed,
             looks=self._engine is None,
         )
         self._service.claimer = self._claimer

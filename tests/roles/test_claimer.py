@@ -265,3 +265,17 @@ async def test_nothing_is_offered_while_more_waits_than_there_was_room_for(store
     await desk.next()
     desk.rooms["async"].free = 1
     assert claimer.offer(an_operation()) is None
+
+
+async def test_a_promise_that_was_not_used_wakes_those_who_found_no_room(store, claimer, desk):
+    """A repeated idempotency key takes no slot: what looked meanwhile must not wait for the next poll."""
+    desk.rooms["async"].free = 1
+    await claimer.start()
+    operation = an_operation()
+    assert claimer.offer(operation) is not None
+    waiting = await submitted(store)
+    await claimer.run_once()
+    assert desk.begun == []
+    claimer.settle(operation)
+    await desk.next()
+    assert [each.id for each in desk.begun] == [waiting.id]
