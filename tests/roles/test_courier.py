@@ -411,8 +411,23 @@ async def test_a_bug_in_the_deliverer_takes_its_turn_in_the_schedule(store, make
     await make().start()
     await deliverer.until_sent(1)
     found = await until(store, delivery, DeliveryStatus.PENDING)
-    assert (found.tries, found.log[0].attempt.failure) == (1, "internal-error")
+    assert (found.tries, found.log[0].attempt.failure) == (1, "unexpected")
     assert "a bug" in caplog.text
+
+
+async def test_a_body_that_cannot_be_made_takes_its_turn_in_the_schedule(store, make, deliverer, caplog, monkeypatch):
+    """As any other bug of ours: left with its courier, it would be tried every minute and never be given up."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(courier_module, "webhook_body", broken)
+    courier = make()
+    delivery = await ended(store)
+    await courier.run_once()
+    found = await until(store, delivery, DeliveryStatus.PENDING)
+    assert (found.tries, found.log[-1].attempt.failure) == (1, "unexpected")
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_an_endpoint_that_is_disabled_is_reported_and_gets_nothing_more(store, make, deliverer, caplog, time):

@@ -241,7 +241,9 @@ class Courier:
                 return
             began = self._clock()
             with self._telemetry.tracing.attempting(delivery, operation) as span:
-                attempt = await self._attempt(self._message(delivery, operation, rules, span.context))
+                attempt = await self._attempt(
+                    delivery, partial(self._message, delivery, operation, rules, span.context)
+                )
                 span.ended(attempt)
             self._telemetry.instruments.attempted(attempt)
             answered = attempt.status is not None or (None if attempt.failure not in _SILENCE else False)
@@ -270,15 +272,15 @@ class Courier:
             traceparent="" if trace is None else trace.traceparent,
         )
 
-    async def _attempt(self, message: Message) -> Attempt:
+    async def _attempt(self, delivery: Delivery, made: Callable[[], Message]) -> Attempt:
         began = self._monotonic()
         try:
-            return await self._deliverer.send(message)
+            return await self._deliverer.send(made())
         except Exception as error:
             # A bug of ours must not be tried again at once and for ever: it takes its turn in the schedule.
-            logger.exception("delivery %s could not be attempted", message.id)
+            logger.exception("delivery %s could not be attempted", delivery.id)
             latency = timedelta(seconds=self._monotonic() - began)
-            return Attempt(latency=latency, failure="internal-error", detail=type(error).__name__)
+            return Attempt(latency=latency, failure="unexpected", detail=type(error).__name__)
 
     async def _settle(self, delivery: Delivery, attempt: Attempt, began: datetime) -> None:
         chance = self._chance()
