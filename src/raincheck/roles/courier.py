@@ -15,6 +15,7 @@ from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health,
 from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
 from raincheck.core.operation import Operation
 from raincheck.core.webhook_body import webhook_body
+from raincheck.own_threads import in_own_thread
 from raincheck.ports import Lease, OperationStore
 from raincheck.ports_deliveries import DeliveryClaim, DeliveryStore
 from raincheck.roles.receivers import FIRST_ROOM, Receivers
@@ -201,7 +202,7 @@ class Courier:
         now = self._clock()
         overdue = await self._store.overdue_deliveries(now)
         for worker, leases in overdue.holders.items():
-            if worker != self._worker and await asyncio.to_thread(self._liveness.is_dead, worker):
+            if worker != self._worker and await in_own_thread(self._liveness.is_dead, worker):
                 logger.warning("worker %s is dead; its %d deliveries are sent again", worker, len(leases))
                 for each in leases:
                     await self._change(each, partial(delivery_rules.release, run=each.run))

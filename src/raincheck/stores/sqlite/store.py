@@ -10,6 +10,7 @@ from raincheck.core import transitions
 from raincheck.core.errors import StorageFull, StoreError, StoreUnavailable
 from raincheck.core.moments import milliseconds
 from raincheck.core.operation import Status
+from raincheck.own_threads import in_own_thread
 from raincheck.ports import Lease, Overdue, Renewal, Submitted, Tombstone
 from raincheck.stores.sqlite import reading, retention, tickets
 from raincheck.stores.sqlite.delivery_store import SqliteDeliveries
@@ -68,7 +69,7 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         :raises StoreError: the file cannot be used; the message says why and what to do.
         """
         self._loop = asyncio.get_running_loop()
-        self._connection = await asyncio.to_thread(self._prepare)
+        self._connection = await in_own_thread(self._prepare)
         self._readers = Readers(self.path)
         self._writer = Writer(
             connection=self._connection,
@@ -104,7 +105,7 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         if self._writer is None:
             return
         await self._writer.stop()
-        await asyncio.to_thread(self._readers.close)  # type: ignore[union-attr]
+        await in_own_thread(self._readers.close)  # type: ignore[union-attr]
         self._connection.close()  # type: ignore[union-attr]
         self._writer = None
 
@@ -139,13 +140,13 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         try:
             found: Submitted = await self._writer.write(Submit(operation=operation, claim=claim))  # type: ignore[union-attr]
         except StorageFull:
-            await asyncio.to_thread(self._reserve.give_up)
+            await in_own_thread(self._reserve.give_up)
             raise
         return found
 
     async def _take_reserve(self) -> None:
         try:
-            held = await asyncio.to_thread(self._reserve.take)
+            held = await in_own_thread(self._reserve.take)
         except OSError as error:
             msg = "The operation store cannot be written at the moment; nothing was accepted. Try again."
             raise StoreUnavailable(msg, retry_after=1) from error
@@ -199,7 +200,7 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         try:
             return await self._writer.write(unit)  # type: ignore[union-attr]
         except StorageFull:
-            await asyncio.to_thread(self._reserve.give_up)
+            await in_own_thread(self._reserve.give_up)
             raise
 
     # --- reading ----------------------------------------------------------------------------------------------
