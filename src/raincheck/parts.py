@@ -345,7 +345,7 @@ class Parts:
         return room if self._taker is None else room - self._taker.expected(executor)
 
     def _held(self) -> list[Lease]:
-        return [] if self._runner is None else list(self._runner.runs)
+        return [] if self._runner is None else self._runner.held
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -203,6 +203,81 @@ async def test_a_machine_without_descriptors_gives_the_work_back_uncounted(house
     assert found.run_at > NOW
 
 
+@pytest.mark.parametrize("trouble", [StoreUnavailable("away"), OSError(28, "No space left on device")])
+async def test_files_that_cannot_be_had_give_the_work_back_uncounted(house, monkeypatch, trouble):
+    """Left to its lease it would count as a lost worker; and who waits for the slot must hear that it is free."""
+
+    async def away(operation):
+        raise trouble
+
+    monkeypatch.setattr(house.runner, "_input_files", away)
+    operation = await started(house.store)
+    house.runner.start(operation)
+    found = await house.over(operation)
+    assert (found.status, found.attempt, found.losses) == (Status.QUEUED, 0, 0)
+    assert found.run_at > NOW
+    assert (house.runner.held, house.runner.room("async")) == ([], 10)
+
+
+@pytest.fixture
+async def prepared(house, monkeypatch):
+    """Start an operation whose files are being looked up, and let the test say when they are found."""
+    looking, proceed = asyncio.Event(), asyncio.Event()
+
+    async def slow(operation):
+        looking.set()
+        await proceed.wait()
+        return {}
+
+    monkeypatch.setattr(house.runner, "_input_files", slow)
+    operation = await started(house.store)
+    house.runner.start(operation)
+    await looking.wait()
+    return operation, proceed
+
+
+async def test_the_lease_of_a_run_that_is_being_prepared_is_renewed(house, prepared):
+    """Files of a gigabyte take longer than a lease to fetch."""
+    operation, proceed = prepared
+    assert house.runner.held == [Lease(operation.id, 1)]
+    proceed.set()
+    await house.executors["async"].began.wait()
+    assert house.runner.held == [Lease(operation.id, 1)]
+    house.executors["async"].end(operation, Returned(body=b"1"))
+    await house.over(operation)
+    assert house.runner.held == []
+
+
+@pytest.mark.parametrize("way", ["written here", "renewal", "watch"])
+async def test_a_cancel_that_comes_during_the_preparation_is_not_missed(house, prepared, way):
+    """The function is not even begun."""
+    operation, proceed = prepared
+    lease = Lease(operation.id, 1)
+    if way != "written here":
+        house.store._listeners = []
+    await house.store.change(operation.id, lambda found: transitions.request_cancel(found, now=NOW))
+    if way == "renewal":
+        house.runner.renewed(Renewal(frozenset(), frozenset({lease})))
+    if way == "watch":
+        house.runner.cancel([lease])
+    proceed.set()
+    assert (await house.over(operation)).status is Status.CANCELLED
+    assert not house.executors["async"].began.is_set()
+
+
+@pytest.mark.parametrize("way", ["written here", "renewal"])
+async def test_a_lease_that_is_lost_during_the_preparation_is_not_run(house, prepared, way):
+    """Another worker may run it by now."""
+    operation, proceed = prepared
+    if way == "renewal":
+        house.runner.renewed(Renewal(frozenset({Lease(operation.id, 1)}), frozenset()))
+    else:
+        await house.store.change(operation.id, lambda found: transitions.lose(found, run=1, now=NOW))
+    proceed.set()
+    await house.over(operation)
+    assert not house.executors["async"].began.is_set()
+
+
 async def test_a_drain_lets_finish_what_can_and_releases_the_rest(house):
     """Within the grace work may finish; then it is interrupted and its attempt uncounted."""
     operation = await house.begin()
