@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -276,6 +277,60 @@ async def test_a_lease_that_is_lost_during_the_preparation_is_not_run(house, pre
     proceed.set()
     await house.over(operation)
     assert not house.executors["async"].began.is_set()
+
+
+async def test_an_outcome_that_cannot_be_written_fails_the_operation_once(house, caplog):
+    """Left to its lease, the function would run again as often as workers may be lost, for the same end."""
+    operation = await house.begin()
+    problem = Problem(code="own", title="Own", extensions={("no", "text"): 1})
+    house.executors["async"].end(operation, Raised(error=problem))
+    change = house.store.change
+
+    async def as_sqlite_does(operation_id, transition):
+        def rendered(found):
+            changed = transition(found)
+            if changed.operation.error is problem:
+                raise TypeError("keys must be str")
+            return changed
+
+        return await change(operation_id, rendered)
+
+    house.store.change = as_sqlite_does
+    found = await house.over(operation)
+    assert (found.status, found.error.code, found.run) == (Status.FAILED, "unhandled-error", 1)
+    assert "keys must be str" in caplog.text
+
+
+async def test_what_a_run_tells_and_no_store_can_write_fails_it_with_a_word_in_the_log(house, caplog):
+    """Taken for a lost lease, it would be run again and again, and nobody would learn why."""
+    operation = await house.begin()
+    change = house.store.change
+    broken = TypeError("what it told has no JSON form")
+
+    async def refusing(operation_id, transition):
+        changed = transition(await house.store.get(operation_id))
+        if changed.operation.progress is not None:
+            raise broken
+        return await change(operation_id, transition)
+
+    house.store.change = refusing
+    house.executors["async"].invocation.context.progress(1, 2)
+    found = await house.over(operation)
+    assert (found.status, found.error.code) == (Status.FAILED, "unhandled-error")
+    assert str(broken) in caplog.text
+
+
+@pytest.mark.parametrize("backoff", [lambda failures: -1, lambda failures: None, lambda failures: 1 / 0])
+async def test_a_backoff_that_gives_no_seconds_still_tries_again(store, tmp_path, caplog, backoff):
+    """The application's own function is called while the outcome is written, which it must not prevent."""
+    house = House(store, tmp_path)
+    kinds = house.runner._kinds
+    kinds["report"] = replace(kinds["report"], retry=Retry(attempts=2, backoff=backoff))
+    operation = await house.begin(max_attempts=2)
+    house.executors["async"].end(operation, Raised(error=PROBLEM, retryable=True))
+    found = await house.over(operation)
+    assert (found.status, found.attempt, found.run_at) == (Status.QUEUED, 1, NOW + SECOND)
+    assert "backoff" in caplog.text
 
 
 async def test_a_drain_lets_finish_what_can_and_releases_the_rest(house):

@@ -341,6 +341,8 @@ class Runner:
         rest = await run.journal.finish()
         if isinstance(run.failure, transitions.OutputTooLarge):
             return await self._outcomes.output_too_large(run.lease)
+        if run.failure is not None and not isinstance(run.failure, (LeaseLost, KeyError)):
+            return await self._outcomes.unwritable(run.lease, run.failure)
         if run.timing_out is not None and run.reason is StopReason.TIMEOUT and not await run.timing_out:
             run.reason = StopReason.CANCEL  # written by another process, and seen only now
         if run.reason in {StopReason.TIMEOUT, StopReason.LOST}:
