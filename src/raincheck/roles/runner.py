@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raincheck.context import OperationContext
 from raincheck.core import transitions
-from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
+from raincheck.core.errors import ExecutorError, LeaseLost, StorageFull, StoreUnavailable
 from raincheck.core.operation import Operation, Status
 from raincheck.core.outcome import AskedToRetry, Interrupted, Outcome
 from raincheck.invocation import Invocation
@@ -183,8 +183,9 @@ class Runner:
     async def _execute(self, run: Run) -> Outcome:
         try:
             return await run.executor.run(run.invocation)
-        except (OSError, RuntimeError) as error:
-            # This machine has no descriptor, process or thread left: neither the function's fault nor a lost worker.
+        except (OSError, RuntimeError, ExecutorError) as error:
+            # This machine has no descriptor, process or thread left, or the executor has been stopped: neither the
+            # function's fault nor a lost worker.
             logger.warning("%s could not be started here and is queued again: %r", run.operation.id, error)
             return AskedToRetry(after=_BREATH)
 
