@@ -181,6 +181,26 @@ async def test_the_queue_is_bounded_and_opens_again(store, service, monkeypatch)
     assert isinstance(await service.submit(submission(service)), Accepted)
 
 
+async def test_who_comes_during_a_count_is_not_refused_for_what_left_the_queue_long_ago(store, service, monkeypatch):
+    """The bound only ever grows until it is counted anew, which a server that is up for days does now and then."""
+    for _ in range(3):
+        await service.submit(submission(service))
+    for each in list(store._operations.values()):
+        await store.change(each.id, lambda found: transitions.request_cancel(found, now=NOW))
+    depth = store.queue_depth
+    counts = 0
+
+    async def slow(*, limit):
+        nonlocal counts
+        counts += 1
+        await asyncio.sleep(0)
+        return await depth(limit=limit)
+
+    monkeypatch.setattr(store, "queue_depth", slow)
+    await asyncio.gather(*(service.check_room() for _ in range(5)))
+    assert counts == 1
+
+
 async def test_a_key_gives_one_operation_and_refuses_another_request(service):
     """Same key and fingerprint: the same operation; another fingerprint: refused."""
     first = await service.submit(submission(service, idempotency_key="k", fingerprint="a"))
