@@ -151,6 +151,28 @@ async def test_a_broken_query_does_not_end_the_feeding(store, tail, service, mon
     assert (await asyncio.wait_for(waiting, 5)).done
 
 
+async def test_an_owner_who_leaves_during_a_look_takes_nothing_from_the_others(store, tail, monkeypatch):
+    """The look goes on with the next one, instead of ending with an error in the log."""
+    leaving, staying = Feed(), Feed()
+    tail.enter_owner("first", leaving, now=NOW)
+    tail.enter_owner("second", Feed(), now=NOW)
+    tail.enter_owner("third", staying, now=NOW)
+    second = next(iter(tail._owner_feeds["second"]))
+    changed_since = store.changed_since
+
+    async def meanwhile(owner, since):
+        if owner == "first":
+            tail.leave_owner("second", second)
+        return await changed_since(owner, since)
+
+    monkeypatch.setattr(store, "changed_since", meanwhile)
+    await submitted(store, owner="third")
+    await tail.run_once()
+    assert [portion.operation.owner for portion in staying.take()] == ["third"]
+    tail.leave_owner("first", leaving)
+    tail.leave_owner("third", staying)
+
+
 async def test_a_drain_ends_waits_early_with_the_state_as_it_is(store, tail, service):
     """Waiting readers get an answer before the server goes, and submits are refused."""
     operation = await submitted(store)
