@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from raincheck.core import transitions
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from raincheck.stores.sqlite.page import Page
 
 T = TypeVar("T")
+logger = logging.getLogger("raincheck.store")
 
 _CLAIMABLE = statement("claimable").replace("{columns}", QUEUED_COLUMNS)
 _NAMED = statement("named").replace("{columns}", QUEUED_COLUMNS)
@@ -115,7 +117,11 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
 
     def _publish(self, changes: Sequence[Change]) -> None:
         for listener in self._listeners:
-            listener(changes)
+            try:
+                listener(changes)
+            except Exception:
+                # The commit stands: a listener that fails must not make it look undone.
+                logger.exception("a listener of the store failed; its reader falls back to reading the store")
 
     # --- Signals ----------------------------------------------------------------------------------------------
 
