@@ -14,6 +14,8 @@ import time
 import pytest
 
 from raincheck.core.errors import SchemaTooNew, StoreError, StoreUnavailable
+from raincheck.locations import location
+from raincheck.storage import open_storage
 from raincheck.stores.blobs import LocalBlobs
 from raincheck.stores.sqlite import SqliteStore, opening
 from raincheck.stores.sqlite.liveness import FileLiveness
