@@ -30,8 +30,8 @@ class Recorder(Protocol):
 
     1. ``output`` and ``log`` keep their order and are never dropped.
     2. ``progress`` may be called a million times; only the newest value counts.
-    3. ``output`` blocks in threads and processes, and raises ``OutputOverflow`` on an event loop, while more than
-       8 MiB are unwritten.
+    3. While more than 8 MiB are unwritten, ``output`` and ``log`` block in threads and processes; on an event loop
+       ``output`` raises ``OutputOverflow``.
     4. All but ``drain`` may be called from any thread.
     """
 
@@ -227,7 +227,7 @@ class OperationContext:
         self.recorder.output(Output(json_text(chunk)))
 
     def log(self, message: str, level: str = "info") -> None:
-        """Send a log line to the readers.
+        """Send a log line to the readers. In threads and processes it waits while more than 8 MiB are unwritten.
 
         :param level: debug, info, warning, error or critical.
         """

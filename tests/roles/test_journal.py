@@ -122,6 +122,28 @@ async def test_the_loop_is_refused_and_a_thread_waits_when_too_much_is_unwritten
     assert book.chunks == ["1" * 11, "3"]
 
 
+async def test_a_thread_that_logs_waits_too_and_the_loop_is_never_refused_a_line(book, journal, monkeypatch):
+    """A function that logs while the store is away for an hour must not fill the memory of the process."""
+    monkeypatch.setattr(journal_module, "_BOUND", 10)
+    book.open.clear()
+    journal.log(LogLine("1" * 11))
+    journal.log(LogLine("2"))
+    through = threading.Event()
+
+    def log():
+        journal.log(LogLine("3"))
+        through.set()
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    assert not through.wait(0.05)
+    book.open.set()
+    assert await asyncio.to_thread(through.wait, 5)
+    thread.join()
+    await journal.drain()
+    assert [entry.message for entries, _ in book.writes for entry in entries] == ["1" * 11, "2", "3"]
+
+
 async def test_drain_returns_when_everything_is_written(book, journal):
     """Not before: ``await op.drain()`` is what keeps an async function within the bound."""
     book.open.clear()

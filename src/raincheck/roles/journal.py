@@ -60,17 +60,22 @@ class Journal:
     def output(self, output: Output) -> None:
         """Queue a chunk; wait for room in other threads, refuse on the loop's own."""
         with self._room:
-            if self._waiting_bytes > _BOUND and not self._closed:
-                if threading.get_ident() == self._loop_thread:
-                    msg = "more than 8 MiB of output wait to be written; call `await op.drain()` between emits"
-                    raise OutputOverflow(msg)
-                self._room.wait_for(lambda: self._waiting_bytes <= _BOUND or self._closed)
+            if not self._wait_for_room():
+                msg = "more than 8 MiB of output wait to be written; call `await op.drain()` between emits"
+                raise OutputOverflow(msg)
             self._add(output, len(output.chunk))
 
     def log(self, line: LogLine) -> None:
-        """Queue a log line."""
+        """Queue a log line; wait for room in other threads. The loop's own is never refused a line."""
         with self._room:
+            self._wait_for_room()
             self._add(line, len(line.message))
+
+    def _wait_for_room(self) -> bool:
+        """Wait while too much is unwritten, in other threads than the loop's; return whether there is room."""
+        if threading.get_ident() != self._loop_thread:
+            self._room.wait_for(lambda: self._waiting_bytes <= _BOUND or self._closed)
+        return self._waiting_bytes <= _BOUND or self._closed
 
     async def drain(self) -> None:
         """Wait until everything queued so far is written."""
