@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -142,6 +144,27 @@ async def test_a_thread_that_logs_waits_too_and_the_loop_is_never_refused_a_line
     thread.join()
     await journal.drain()
     assert [entry.message for entries, _ in book.writes for entry in entries] == ["1" * 11, "2", "3"]
+
+
+async def test_tasks_that_start_at_once_do_not_end_the_writing(book, journal, monkeypatch):
+    """As with ``asyncio.eager_task_factory`` of Python 3.12: a flush with nothing to write ends before it is known."""
+    loop = asyncio.get_running_loop()
+
+    def eager(flush, *, name):
+        with contextlib.suppress(StopIteration):
+            flush.send(None)
+            raise AssertionError("there was something to write")
+        ended = loop.create_future()
+        ended.set_result(None)
+        return ended
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "_loop", SimpleNamespace(create_task=eager, time=loop.time))
+        journal._start_flush()
+    journal.output(Output("1"))
+    await asyncio.wait_for(book.written.wait(), 5)
+    assert await asyncio.wait_for(journal.finish(), 5) == ([], None)
+    assert book.chunks == ["1"]
 
 
 async def test_drain_returns_when_everything_is_written(book, journal):

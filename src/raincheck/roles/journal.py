@@ -107,21 +107,28 @@ class Journal:
     def _start_flush(self) -> None:
         if self._task is None and not self._closed and not self.finished:  # finish() writes the rest, and alone
             self._task = self._loop.create_task(self._flush(), name="raincheck-journal")
+            self._task.add_done_callback(self._flushed)
 
     def _progress_due(self) -> None:
         self._progress_timer = None
         self._start_flush()
 
     async def _flush(self) -> None:
-        try:
-            while not self._closed:
-                self._flush_asked = False
-                entries, progress = self._take(force_progress=False)
-                if not entries and progress is None:
-                    break
-                await self._write_patiently(entries, progress)
-        finally:
-            self._task = None
+        while not self._closed:
+            self._flush_asked = False
+            entries, progress = self._take(force_progress=False)
+            if not entries and progress is None:
+                break
+            await self._write_patiently(entries, progress)
+
+    def _flushed(self, _: asyncio.Task[None]) -> None:
+        """Make way for the next flush, and see to what came since the last look.
+
+        Not at the end of the task itself: tasks that start at once (``asyncio.eager_task_factory``) may have ended
+        before they are known as the one under way, which they then would be for ever.
+        """
+        self._task = None
+        self._flush_asked = False
         if self._closed:
             return
         if self._entries:
