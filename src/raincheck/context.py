@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import operator
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Protocol, SupportsIndex, TypeGuard, TypeVar, overload
 
 from raincheck.core.errors import OperationCancelled
 from raincheck.core.events import LogLine, Output
@@ -29,8 +30,8 @@ class Recorder(Protocol):
 
     1. ``output`` and ``log`` keep their order and are never dropped.
     2. ``progress`` may be called a million times; only the newest value counts.
-    3. ``output`` blocks in threads and processes, and raises ``OutputOverflow`` on an event loop, while more than
-       8 MiB are unwritten.
+    3. While more than 8 MiB are unwritten, ``output`` and ``log`` block in threads and processes; on an event loop
+       ``output`` raises ``OutputOverflow``.
     4. All but ``drain`` may be called from any thread.
     """
 
@@ -142,19 +143,25 @@ class OperationContext:
         """Say how far the work is. Cheap: values are coalesced, the newest is stored at most ten times a second.
 
         :param current: units done; :param total: units in all; :param fraction: 0 to 1, computed from these if absent.
+            Any numbers do, such as NumPy's. What is no text among the rest is shown as ``str`` shows it.
         :raises ValueError: a number is not finite, or the fraction lies outside 0 to 1.
+        :raises TypeError: what should be a number is none.
         """
+        current, total, fraction = _number("current", current), _number("total", total), _number("fraction", fraction)
         if fraction is None and current is not None and total:
             fraction = min(1.0, max(0.0, current / total))
-        for number in (current, total, fraction):
-            if number is not None and not math.isfinite(number):
-                msg = f"progress(current={current!r}, total={total!r}, fraction={fraction!r}): numbers must be finite"
-                raise ValueError(msg)
         if fraction is not None and not 0 <= fraction <= 1:
             msg = f"progress(fraction={fraction!r}): a fraction lies between 0 and 1"
             raise ValueError(msg)
         self.recorder.progress(
-            Progress(fraction=fraction, current=current, total=total, unit=unit, message=message, stage=stage),
+            Progress(
+                fraction=fraction,
+                current=current,
+                total=total,
+                unit=_text(unit),
+                message=_text(message),
+                stage=_text(stage),
+            ),
         )
 
     @overload
@@ -220,7 +227,7 @@ class OperationContext:
         self.recorder.output(Output(json_text(chunk)))
 
     def log(self, message: str, level: str = "info") -> None:
-        """Send a log line to the readers.
+        """Send a log line to the readers. In threads and processes it waits while more than 8 MiB are unwritten.
 
         :param level: debug, info, warning, error or critical.
         """
@@ -232,6 +239,33 @@ class OperationContext:
     async def drain(self) -> None:
         """Wait until what was emitted is written (async functions)."""
         await self.recorder.drain()
+
+
+def _number(name: str, value: float | None) -> float | None:
+    """Return a number that JSON can hold: those of other libraries (NumPy, decimal) become Python's own."""
+    if value is None:
+        return None
+    found = math.inf
+    try:
+        found = value if type(value) is int else operator.index(value) if _is_whole(value) else float(value)
+        finite = math.isfinite(found)
+    except OverflowError:  # a whole number beyond all floats
+        finite = False
+    except (TypeError, ValueError):
+        msg = f"progress({name}={value!r}): this must be a number"
+        raise TypeError(msg) from None
+    if not finite:
+        msg = f"progress({name}={value!r}): numbers must be finite"
+        raise ValueError(msg)
+    return found
+
+
+def _is_whole(value: object) -> TypeGuard[SupportsIndex]:
+    return isinstance(value, SupportsIndex)
+
+
+def _text(value: object) -> str | None:
+    return value if value is None or type(value) is str else str(value)
 
 
 def json_text(value: object) -> str:

@@ -95,7 +95,7 @@ class Invocation:
         except OperationCancelled:
             return Interrupted()
         except RetryLater as later:
-            return AskedToRetry(after=duration(later.after))
+            return self._asked_to_retry(later)
         except asyncio.CancelledError as error:
             if _task_was_cancelled():
                 raise
@@ -103,6 +103,12 @@ class Invocation:
         except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is its outcome
             return Interrupted() if _only_stops(error) else self.explain(error)
         return outcome
+
+    def _asked_to_retry(self, later: RetryLater) -> Outcome:
+        try:
+            return AskedToRetry(after=duration(later.after))
+        except (ValueError, TypeError) as error:  # the function's own mistake, and none of the executor's
+            return self.explain(error)
 
     def _render(self, value: object, keywords: Mapping[str, Any]) -> Outcome:
         returned = self.kind.binding.render(value, keywords, staging=self.staging)
@@ -114,7 +120,7 @@ class Invocation:
 
     def explain(self, error: BaseException) -> Raised:
         """Return what the client and the operator learn of an exception."""
-        trace = "".join(traceback.format_exception(error))
+        trace = shown_traceback(error)
         name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
         intended = self.kind.binding.explain(error)
         if intended is not None:
@@ -126,6 +132,18 @@ class Invocation:
                 return Raised(error=problem, traceback=trace, exception=name)
         retryable = isinstance(error, self.kind.retry.on)
         return Raised(error=UNHANDLED_ERROR, retryable=retryable, traceback=trace, exception=name)
+
+
+_LONGEST_TRACEBACK = 64 << 10
+
+
+def shown_traceback(error: BaseException) -> str:
+    """Return the traceback for the operator; the middle of a very long one, or of a very long message, is left out."""
+    text = "".join(traceback.format_exception(error))
+    if len(text) <= _LONGEST_TRACEBACK:
+        return text
+    half = _LONGEST_TRACEBACK // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters are left out ...\n{text[-half:]}"
 
 
 def _task_was_cancelled() -> bool:

@@ -40,6 +40,7 @@ from raincheck.roles.runner import Runner
 from raincheck.roles.service import Service
 from raincheck.roles.tail import Tail
 from raincheck.roles.taker import Taker
+from raincheck.shutdown import chained_signals
 from raincheck.storage import open_storage
 from raincheck.watching import Watching
 
@@ -98,7 +99,7 @@ class Parts:
             await self._start_engine(stack)
             if self._workers:
                 await self._start_working(stack)
-            stack.enter_context(self._chained_signals())
+            stack.enter_context(chained_signals(self.begin_drain))
             if self._settings.freeze:
                 stack.enter_context(loaded_objects_frozen())
             stack.enter_context(young_collections_after(self._settings.gc_threshold))
@@ -217,6 +218,7 @@ class Parts:
     async def _start_working(self, stack: contextlib.AsyncExitStack) -> None:
         self._worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._liveness.enter(self._worker)
+        stack.callback(self._leave_unless_drained)
         executors = await self._start_executors(stack)
         outcomes = OutcomeWriter(store=self._store, blobs=self._blobs, clock=self._clock, chance=random.random)
         self._runner = Runner(
@@ -242,6 +244,7 @@ class Parts:
             lease=lease,
             clock=self._clock,
             begin=self._runner.start,
+            freed=self._slot_freed,
             looks=self._engine is None,
         )
         self._service.claimer = self._claimer
@@ -345,14 +348,14 @@ class Parts:
         return room if self._taker is None else room - self._taker.expected(executor)
 
     def _held(self) -> list[Lease]:
-        return [] if self._runner is None else list(self._runner.runs)
+        return [] if self._runner is None else self._runner.held
+
+    def _leave_unless_drained(self) -> None:
+        """Leave no lock behind where the start has failed; a drain knows whether anything goes on."""
+        if not self._drained:
+            self._liveness.leave()
 
     # --- the end ------------------------------------------------------------------------------------------------
-
-    def _chained_signals(self) -> contextlib.AbstractContextManager[None]:
-        from raincheck.shutdown import chained_signals  # noqa: PLC0415
-
-        return chained_signals(self.begin_drain)
 
     def begin_drain(self) -> None:
         """Accept nothing new and end all waits; the server still finishes what it answers."""
@@ -369,7 +372,12 @@ class Parts:
             return
         if self._engine is not None and self._taker is not None:
             self._taker.close()
-            await self._engine.rest()
+            try:
+                await self._engine.rest()
+            except Exception:
+                logger.exception(
+                    "%s did not come to rest; what runs here is handed back all the same", self._engine.name
+                )
             await self._taker.settle()
         await self._claimer.stop()
         grace = self._settings.drain.total_seconds()

@@ -261,7 +261,7 @@ class BlobStore(Protocol):
     """Files of operations: uploads, large bodies, large results. Names are ``<operation>/<run>/<name>``.
 
     1. ``put`` is durable when it returns: written, hashed (SHA-256) and fsynced, not on the event loop.
-    2. ``adopt`` moves a local file in, durably.
+    2. ``adopt`` moves a local file in, durably; one that is gone, or no regular file, raises ``ValueError``.
     3. ``local_path`` gives a path that can be read until the blob is removed.
     4. ``remove_operations`` forgets all blobs of the operations; unknown ids are no error.
     """

@@ -184,8 +184,10 @@ class Raincheck:
                 try:
                     yield
                 finally:
-                    await parts.drain()
-                    self._gateway.serving = None
+                    try:
+                        await parts.drain()
+                    finally:
+                        self._gateway.serving = None
         finally:
             self._entered -= 1
 

@@ -14,6 +14,7 @@ from raincheck.core.quantities import duration, size
 from raincheck.locations import Location, location
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
+SHORTEST_LEASE = timedelta(milliseconds=100)
 Size = Annotated[int, BeforeValidator(size)]
 
 
@@ -76,7 +77,9 @@ class Settings(BaseSettings):
         description="operations in child processes at once; 1 for each core",
     )
     lease: Duration = Field(
-        timedelta(seconds=15), description="how long a worker that is alive but silent keeps its operations"
+        timedelta(seconds=15),
+        ge=SHORTEST_LEASE,  # it is renewed, and looked at, several times in its length
+        description="how long a worker that is alive but silent keeps its operations; 100 ms at least",
     )
     drain: Duration = Field(
         timedelta(seconds=3), description="how long running work may go on after SIGTERM, before it is handed back"

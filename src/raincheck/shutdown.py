@@ -22,7 +22,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def chained_signals(callback: Callable[[], None]) -> Iterator[None]:
     """Call back on the loop at SIGTERM and SIGINT, then do what the handler before did.
 
-    Off the main thread (``TestClient`` runs lifespans there) signals cannot be handled, and nothing is chained.
+    Off the main thread (``TestClient`` runs lifespans there) signals cannot be handled, and nothing is chained. Nor is
+    a signal that this process ignores, since it goes on serving then; nor one that is handled outside of Python, which
+    could be neither called nor put back.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -41,8 +43,10 @@ def chained_signals(callback: Callable[[], None]) -> Iterator[None]:
             signal.raise_signal(number)
 
     for number in _SIGNALS:
-        former[number] = signal.getsignal(number)
-        signal.signal(number, handle)
+        before = signal.getsignal(number)
+        if before is not None and before is not signal.SIG_IGN:
+            former[number] = before
+            signal.signal(number, handle)
     try:
         yield
     finally:

@@ -84,6 +84,7 @@ def _memory(stack: contextlib.AsyncExitStack) -> Storage:
 
 
 def _sqlite(path: Path, timed: Timed) -> Storage:
+    path = path.absolute()  # connections are opened later too, when a function may have changed the working directory
     store = SqliteStore(path, timed=timed)
     folder = side_folder(path)
     liveness = FileLiveness(folder / "workers")

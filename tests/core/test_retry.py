@@ -74,3 +74,9 @@ def test_what_is_no_exception_class_cannot_be_retried_on(on: Any) -> None:
     """An instance would never match."""
     with pytest.raises(TypeError, match="exception classes"):
         Retry(on=on)
+
+
+@pytest.mark.parametrize("factor", [2.0, 1e9, 1e300])
+def test_a_steep_backoff_never_overflows(factor) -> None:
+    """However often it has failed, the wait is the longest one."""
+    assert Backoff(factor=factor, longest=60, jitter=0).wait(5000, chance=0.5) == timedelta(seconds=60)

@@ -93,3 +93,13 @@ def test_a_value_that_cannot_be_used_names_its_variable(monkeypatch):
     monkeypatch.setenv("RAINCHECK_LEASE", "soon")
     with pytest.raises(ConfigurationError, match="RAINCHECK_LEASE"):
         Raincheck()
+
+
+@pytest.mark.parametrize("lease", ["0", "0s", "99ms"])
+def test_a_lease_too_short_to_be_renewed_is_refused(monkeypatch, lease):
+    """The heartbeat beats three times in a lease and the reaper looks six times: of one of nothing, without a pause."""
+    monkeypatch.setenv("RAINCHECK_LEASE", lease)
+    with pytest.raises(ConfigurationError, match=r"RAINCHECK_LEASE: .* greater than or equal to"):
+        Raincheck()
+    monkeypatch.setenv("RAINCHECK_LEASE", "100ms")
+    assert Raincheck().settings.lease.total_seconds() == 0.1

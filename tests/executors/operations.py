@@ -168,6 +168,11 @@ def ask_to_retry():
     raise RetryLater(after="90s")
 
 
+@operation()
+def ask_to_retry_some_day():
+    raise RetryLater(after="some day")
+
+
 class Unpicklable(Exception):
     """An error that holds what no other process can have."""
 

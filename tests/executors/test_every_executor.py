@@ -80,6 +80,13 @@ async def test_retry_later_keeps_its_wait(executor):
     assert outcome.after.total_seconds() == 90
 
 
+async def test_retry_later_without_a_usable_wait_is_a_failure_of_the_function(executor):
+    """Raised by the executor instead, it would look like a lost worker, and run again and again."""
+    outcome = await executor.run(invocation(operations.ask_to_retry_some_day))
+    assert isinstance(outcome, Raised)
+    assert "'some day' is not a duration" in outcome.traceback
+
+
 @pytest.mark.parametrize("function", [operations.emit_many, operations.emit_many_async])
 async def test_ten_thousand_chunks_arrive_in_order_before_the_outcome(executor, function):
     """Nothing emitted is lost, doubled or out of order."""

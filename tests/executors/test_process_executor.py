@@ -21,6 +21,11 @@ import pytest
 from raincheck.context import MemoryRecorder
 from raincheck.core.errors import ExecutorError, OutputOverflow
 from raincheck.core.outcome import Died, Interrupted, Raised, Returned
+from raincheck.executors import _forkserver
+from raincheck.executors._child_loop import ChildLoop
+from raincheck.executors._child_recorder import ChildRecorder
+from raincheck.executors._frames import Frame, FrameType, receive_frame
+from raincheck.executors._launch import Ended, ForkServer
 from raincheck.executors.process import ProcessExecutor
 from tests.executors import operations
 from tests.executors.operations import Signalling, invocation, kind_of
@@ -418,6 +423,58 @@ async def test_a_fork_server_that_cannot_start_again_is_a_loss_not_an_error(modu
     assert isinstance(outcome, Died)
     assert "broken deployment" in outcome.reason
     await executor.stop()
+
+
+async def test_a_machine_without_processes_is_no_loss_of_a_worker(executor, monkeypatch):
+    """Nothing of the function has run: who asked for the run hears that it cannot be had here now."""
+    spawn = ForkServer.spawn
+
+    def refused(server, **wishes):
+        child = spawn(server, **wishes)
+        server.signal(child, signal.SIGKILL)
+        child.ended.set_result(Ended(code=None, unforked="fork failed: [Errno 11] Resource temporarily unavailable"))
+        return child
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ForkServer, "spawn", refused)
+        with pytest.raises(OSError, match="Errno 11"):
+            await executor.run(invocation(operations.add, left=1, right=2))
+    assert executor.free == executor.slots
+    assert returned(await executor.run(invocation(operations.add, left=1, right=2))) == 3
+
+
+def test_a_fork_that_fails_is_told_as_one(anyio_backend, monkeypatch):
+    """Apart from the end of a child: there was none."""
+    ours, theirs = socket.socketpair()
+    orders, told = socket.socketpair()
+    with ours, theirs, orders, told:
+        server = _forkserver._ForkServer.__new__(_forkserver._ForkServer)
+        server._control, server._received_fds, server._children = told, [theirs.detach()], {}
+
+        def full():
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        monkeypatch.setattr(os, "fork", full)
+        order = {"number": 7, "memory_limit": None, "niceness": 0}
+        server._spawn(Frame(FrameType.SPAWN, json.dumps(order).encode(), b""))
+        heard = receive_frame(orders)
+        assert heard.type is FrameType.ENDED
+        assert heard.fields()["number"] == 7
+        assert "Resource temporarily unavailable" in heard.fields()["unforked"]
+        assert ours.recv(1) == b""  # the child's end is closed
+
+
+async def test_a_drain_that_comes_too_late_leaves_the_watch_alive(anyio_backend):
+    """A loop of ``asyncio.run`` may have ended before the answer comes; the watch goes on, since it takes cancels."""
+    ours, theirs = socket.socketpair()
+    child = ChildLoop()
+    with ours, theirs, contextlib.closing(child._loop):
+        recorder = ChildRecorder(ours, child)
+        loop = asyncio.new_event_loop()
+        recorder._drains[1] = (loop, loop.create_future())
+        loop.close()
+        recorder.drained(1)
+        assert recorder._drains == {}
 
 
 async def test_the_fork_server_outlives_signals_meant_for_the_server(executor):

@@ -73,6 +73,22 @@ async def test_a_thread_that_stays_keeps_its_slot_and_does_not_hold_up_stop():
     assert executor.free == 1
 
 
+async def test_a_machine_without_threads_is_no_failure_of_the_function(monkeypatch):
+    """Nothing of the function has run: who asked for the run hears that it cannot be had here now."""
+    executor = ThreadExecutor(slots=1)
+
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="new thread"):
+            await executor.run(invocation(thread_name))
+    assert executor.free == 1
+    assert isinstance(await executor.run(invocation(thread_name)), Returned)
+    await executor.stop()
+
+
 async def test_threads_are_daemons_and_used_again():
     """One idle thread serves the next run."""
     executor = ThreadExecutor(slots=4)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
-from raincheck import ConfigurationError, NotStarted, Raincheck
+from raincheck import ConfigurationError, NotStarted, Raincheck, Settings
+from raincheck.core.dispatch_rules import Terms
+from raincheck.executors.thread import ThreadExecutor
 
 
 def application(**options: object) -> tuple[FastAPI, Raincheck]:
@@ -151,3 +155,54 @@ def test_an_owner_rule_that_returns_nothing_fails_loudly() -> None:
     app, _ = application(owner=nobody)
     with TestClient(app) as client, pytest.raises(ConfigurationError, match="non-empty"):
         client.post("/double?number=1")
+
+
+def test_a_start_that_fails_leaves_no_lock_behind(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """A process that tries again would keep a file and a descriptor each time, of a worker that never was."""
+
+    async def refused(*_: object) -> None:
+        raise ZeroDivisionError
+
+    app = FastAPI()
+    Raincheck(app, store=f"sqlite:///{tmp_path}/here.db")
+    monkeypatch.setattr(ThreadExecutor, "start", refused)
+    with pytest.raises(ZeroDivisionError), TestClient(app):
+        pass
+    assert list((tmp_path / "here.db.d" / "workers").iterdir()) == []
+
+
+class Restless:
+    """An engine that brings nothing and fails at the end."""
+
+    name, terms, transactional, hosts_workers, prioritises = "restless", Terms(delays=False), False, True, False
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[None]]:
+        async def step(*_: object, **__: object) -> None:
+            if name == "rest":
+                raise ConnectionError("its server went away")
+
+        return step
+
+    def attach(self, enter: object) -> None:
+        """Need nothing."""
+
+
+def test_an_engine_that_fails_at_the_end_keeps_no_work_from_being_handed_back(caplog: pytest.LogCaptureFixture) -> None:
+    """Else what runs would wait for the end of its lease, and count as lost."""
+    app = FastAPI()
+    rain = Raincheck(app, store="memory:", engine=Restless(), settings=Settings(drain="10ms"))  # type: ignore[arg-type]
+    begun, ends = threading.Event(), []
+
+    @rain.post("/endless")
+    async def endless() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ends.append("interrupted")
+
+    with TestClient(app) as client:
+        client.post("/endless")
+        assert begun.wait(10)
+    assert ends == ["interrupted"]
+    assert "restless did not come to rest" in caplog.text

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from raincheck import ConfigurationError, OperationContext, OperationFailed, Raincheck, Retry, Settings, Webhook
 from raincheck.core.errors import StoreUnavailable
+from raincheck.telemetry.instruments import Instruments
 from raincheck.telemetry.measures import MEASURES, Shape
 from raincheck.telemetry.prometheus import prometheus_name
 from tests.contract.receiver import SECRET
@@ -268,3 +269,32 @@ def test_figures_end_with_the_application(figures):
 def test_labels_are_bounded_by_the_code():
     """No id, owner, URL or free text: each label is one of these."""
     assert {label for measure in MEASURES for label in measure.labels} == {"kind", "executor", "outcome", "error"}
+
+
+class Full:
+    """A sink that cannot keep anything, such as files on a full disk."""
+
+    def add(self, *_):
+        raise OSError(28, "No space left on device")
+
+    record = add
+
+
+def test_figures_that_cannot_be_kept_stop_no_work(caplog):
+    """They are told by the thread that writes the store; one that ends leaves every request waiting for ever."""
+    kept = []
+
+    class Keeping:
+        def add(self, measure, amount, labels):
+            kept.append(measure.name)
+
+        record = add
+
+    instruments = Instruments([Full(), Keeping()])
+    for _ in range(3):
+        instruments.commit(0.1, 2)
+        instruments.run_began("async")
+    assert len(kept) == 9
+    assert [record.message for record in caplog.records] == [
+        "figures cannot be kept by Full, and some are missing: OSError(28, 'No space left on device')"
+    ]

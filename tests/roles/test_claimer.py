@@ -179,6 +179,26 @@ async def test_a_claim_in_flight_when_it_stops_is_still_begun(store, claimer, de
     assert desk.begun[0].status is Status.RUNNING
 
 
+async def test_a_claim_that_fails_while_it_stops_does_not_hide_the_stop(store, claimer, monkeypatch):
+    """The store went away in the same moment; a claimer that went on would hold up the end of the process for good."""
+    asked, proceed = asyncio.Event(), asyncio.Event()
+
+    async def away(_):
+        asked.set()
+        await proceed.wait()
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(store, "claim", away)
+    await submitted(store)
+    await claimer.start()
+    await asked.wait()
+    stopping = asyncio.ensure_future(claimer.stop())
+    await asyncio.sleep(0)
+    proceed.set()
+    done, _ = await asyncio.wait({stopping}, timeout=5)
+    assert done
+
+
 # --- claims that a submit takes along ------------------------------------------------------------------------------
 
 
@@ -245,3 +265,17 @@ async def test_nothing_is_offered_while_more_waits_than_there_was_room_for(store
     await desk.next()
     desk.rooms["async"].free = 1
     assert claimer.offer(an_operation()) is None
+
+
+async def test_a_promise_that_was_not_used_wakes_those_who_found_no_room(store, claimer, desk):
+    """A repeated idempotency key takes no slot: what looked meanwhile must not wait for the next poll."""
+    desk.rooms["async"].free = 1
+    await claimer.start()
+    operation = an_operation()
+    assert claimer.offer(operation) is not None
+    waiting = await submitted(store)
+    await claimer.run_once()
+    assert desk.begun == []
+    claimer.settle(operation)
+    await desk.next()
+    assert [each.id for each in desk.begun] == [waiting.id]

@@ -334,6 +334,26 @@ async def test_a_drain_lets_attempts_end_and_hands_the_rest_back(store, make, de
     assert {message.id for message in deliverer.sent[2:]} == {slow.id, late.id}
 
 
+async def test_a_lease_that_fails_while_it_drains_does_not_hide_the_drain(store, make, monkeypatch):
+    """The store went away in the same moment; a courier that went on would hold up the end of the process for good."""
+    courier = make()
+    asked, proceed = asyncio.Event(), asyncio.Event()
+
+    async def away(_):
+        asked.set()
+        await proceed.wait()
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(store, "lease_deliveries", away)
+    await courier.start()
+    await asked.wait()
+    draining = asyncio.ensure_future(courier.drain(0.0))
+    await asyncio.sleep(0)
+    proceed.set()
+    done, _ = await asyncio.wait({draining}, timeout=5)
+    assert done
+
+
 async def test_a_deletion_in_mid_attempt_ends_the_delivery_quietly(store, make, deliverer, caplog):
     """There is nothing left to settle."""
     deliverer.hold(URL)
@@ -391,8 +411,23 @@ async def test_a_bug_in_the_deliverer_takes_its_turn_in_the_schedule(store, make
     await make().start()
     await deliverer.until_sent(1)
     found = await until(store, delivery, DeliveryStatus.PENDING)
-    assert (found.tries, found.log[0].attempt.failure) == (1, "internal-error")
+    assert (found.tries, found.log[0].attempt.failure) == (1, "unexpected")
     assert "a bug" in caplog.text
+
+
+async def test_a_body_that_cannot_be_made_takes_its_turn_in_the_schedule(store, make, deliverer, caplog, monkeypatch):
+    """As any other bug of ours: left with its courier, it would be tried every minute and never be given up."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(courier_module, "webhook_body", broken)
+    courier = make()
+    delivery = await ended(store)
+    await courier.run_once()
+    found = await until(store, delivery, DeliveryStatus.PENDING)
+    assert (found.tries, found.log[-1].attempt.failure) == (1, "unexpected")
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_an_endpoint_that_is_disabled_is_reported_and_gets_nothing_more(store, make, deliverer, caplog, time):

@@ -11,10 +11,11 @@ from raincheck.core.dispatch_rules import Terms
 from raincheck.core.errors import StoreUnavailable
 from raincheck.core.operation import Status
 from raincheck.roles import dispatcher as dispatcher_module
+from raincheck.roles.claimer import Claimer
 from raincheck.roles.dispatcher import Dispatcher
 from raincheck.roles.taker import Taker
 from raincheck.testing.conformance.engines import a_kind
-from raincheck.testing.conformance.specimens import SECOND, record_of, start, submitted
+from raincheck.testing.conformance.specimens import SECOND, an_operation, record_of, start, submitted
 
 pytestmark = pytest.mark.anyio
 KINDS = {"report": a_kind("report")}
@@ -264,3 +265,29 @@ async def test_room_is_waited_for_until_the_desk_closes(taker, runs) -> None:
     await asyncio.sleep(0)
     taker.close()
     assert await last == 0
+
+
+async def test_a_promise_that_a_submit_did_not_use_makes_room_again(store, taker, runs, time) -> None:
+    """Nothing else would: with every slot free, messages would stay with the engine until the process ends."""
+    claimer = Claimer(
+        store=store,
+        worker="me",
+        kinds=KINDS,
+        queues=None,
+        room=lambda _: runs.free,
+        lease=15 * SECOND,
+        clock=time.now,
+        begin=runs.begin,
+        freed=taker.slot_freed,
+        looks=False,
+    )
+    taker._room = claimer.free
+    await claimer.start()
+    runs.free = 1
+    operation = an_operation()
+    assert claimer.offer(operation) is not None
+    waiting = asyncio.ensure_future(taker.room("async"))
+    await asyncio.sleep(0)
+    claimer.settle(operation)
+    assert await asyncio.wait_for(waiting, 5) == 1
+    await claimer.stop()

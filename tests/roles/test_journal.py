@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -120,6 +122,49 @@ async def test_the_loop_is_refused_and_a_thread_waits_when_too_much_is_unwritten
     thread.join()
     await journal.drain()
     assert book.chunks == ["1" * 11, "3"]
+
+
+async def test_a_thread_that_logs_waits_too_and_the_loop_is_never_refused_a_line(book, journal, monkeypatch):
+    """A function that logs while the store is away for an hour must not fill the memory of the process."""
+    monkeypatch.setattr(journal_module, "_BOUND", 10)
+    book.open.clear()
+    journal.log(LogLine("1" * 11))
+    journal.log(LogLine("2"))
+    through = threading.Event()
+
+    def log():
+        journal.log(LogLine("3"))
+        through.set()
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    assert not through.wait(0.05)
+    book.open.set()
+    assert await asyncio.to_thread(through.wait, 5)
+    thread.join()
+    await journal.drain()
+    assert [entry.message for entries, _ in book.writes for entry in entries] == ["1" * 11, "2", "3"]
+
+
+async def test_tasks_that_start_at_once_do_not_end_the_writing(book, journal, monkeypatch):
+    """As with ``asyncio.eager_task_factory`` of Python 3.12: a flush with nothing to write ends before it is known."""
+    loop = asyncio.get_running_loop()
+
+    def eager(flush, *, name):
+        with contextlib.suppress(StopIteration):
+            flush.send(None)
+            raise AssertionError("there was something to write")
+        ended = loop.create_future()
+        ended.set_result(None)
+        return ended
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "_loop", SimpleNamespace(create_task=eager, time=loop.time))
+        journal._start_flush()
+    journal.output(Output("1"))
+    await asyncio.wait_for(book.written.wait(), 5)
+    assert await asyncio.wait_for(journal.finish(), 5) == ([], None)
+    assert book.chunks == ["1"]
 
 
 async def test_drain_returns_when_everything_is_written(book, journal):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -201,6 +202,135 @@ async def test_a_machine_without_descriptors_gives_the_work_back_uncounted(house
     found = await house.over(operation)
     assert (found.status, found.attempt, found.losses) == (Status.QUEUED, 0, 0)
     assert found.run_at > NOW
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("away"), OSError(28, "No space left on device")])
+async def test_files_that_cannot_be_had_give_the_work_back_uncounted(house, monkeypatch, trouble):
+    """Left to its lease it would count as a lost worker; and who waits for the slot must hear that it is free."""
+
+    async def away(operation):
+        raise trouble
+
+    monkeypatch.setattr(house.runner, "_input_files", away)
+    operation = await started(house.store)
+    house.runner.start(operation)
+    found = await house.over(operation)
+    assert (found.status, found.attempt, found.losses) == (Status.QUEUED, 0, 0)
+    assert found.run_at > NOW
+    assert (house.runner.held, house.runner.room("async")) == ([], 10)
+
+
+@pytest.fixture
+async def prepared(house, monkeypatch):
+    """Start an operation whose files are being looked up, and let the test say when they are found."""
+    looking, proceed = asyncio.Event(), asyncio.Event()
+
+    async def slow(operation):
+        looking.set()
+        await proceed.wait()
+        return {}
+
+    monkeypatch.setattr(house.runner, "_input_files", slow)
+    operation = await started(house.store)
+    house.runner.start(operation)
+    await looking.wait()
+    return operation, proceed
+
+
+async def test_the_lease_of_a_run_that_is_being_prepared_is_renewed(house, prepared):
+    """Files of a gigabyte take longer than a lease to fetch."""
+    operation, proceed = prepared
+    assert house.runner.held == [Lease(operation.id, 1)]
+    proceed.set()
+    await house.executors["async"].began.wait()
+    assert house.runner.held == [Lease(operation.id, 1)]
+    house.executors["async"].end(operation, Returned(body=b"1"))
+    await house.over(operation)
+    assert house.runner.held == []
+
+
+@pytest.mark.parametrize("way", ["written here", "renewal", "watch"])
+async def test_a_cancel_that_comes_during_the_preparation_is_not_missed(house, prepared, way):
+    """The function is not even begun."""
+    operation, proceed = prepared
+    lease = Lease(operation.id, 1)
+    if way != "written here":
+        house.store._listeners = []
+    await house.store.change(operation.id, lambda found: transitions.request_cancel(found, now=NOW))
+    if way == "renewal":
+        house.runner.renewed(Renewal(frozenset(), frozenset({lease})))
+    if way == "watch":
+        house.runner.cancel([lease])
+    proceed.set()
+    assert (await house.over(operation)).status is Status.CANCELLED
+    assert not house.executors["async"].began.is_set()
+
+
+@pytest.mark.parametrize("way", ["written here", "renewal"])
+async def test_a_lease_that_is_lost_during_the_preparation_is_not_run(house, prepared, way):
+    """Another worker may run it by now."""
+    operation, proceed = prepared
+    if way == "renewal":
+        house.runner.renewed(Renewal(frozenset({Lease(operation.id, 1)}), frozenset()))
+    else:
+        await house.store.change(operation.id, lambda found: transitions.lose(found, run=1, now=NOW))
+    proceed.set()
+    await house.over(operation)
+    assert not house.executors["async"].began.is_set()
+
+
+async def test_an_outcome_that_cannot_be_written_fails_the_operation_once(house, caplog):
+    """Left to its lease, the function would run again as often as workers may be lost, for the same end."""
+    operation = await house.begin()
+    problem = Problem(code="own", title="Own", extensions={("no", "text"): 1})
+    house.executors["async"].end(operation, Raised(error=problem))
+    change = house.store.change
+
+    async def as_sqlite_does(operation_id, transition):
+        def rendered(found):
+            changed = transition(found)
+            if changed.operation.error is problem:
+                raise TypeError("keys must be str")
+            return changed
+
+        return await change(operation_id, rendered)
+
+    house.store.change = as_sqlite_does
+    found = await house.over(operation)
+    assert (found.status, found.error.code, found.run) == (Status.FAILED, "unhandled-error", 1)
+    assert "keys must be str" in caplog.text
+
+
+async def test_what_a_run_tells_and_no_store_can_write_fails_it_with_a_word_in_the_log(house, caplog):
+    """Taken for a lost lease, it would be run again and again, and nobody would learn why."""
+    operation = await house.begin()
+    change = house.store.change
+    broken = TypeError("what it told has no JSON form")
+
+    async def refusing(operation_id, transition):
+        changed = transition(await house.store.get(operation_id))
+        if changed.operation.progress is not None:
+            raise broken
+        return await change(operation_id, transition)
+
+    house.store.change = refusing
+    house.executors["async"].invocation.context.progress(1, 2)
+    found = await house.over(operation)
+    assert (found.status, found.error.code) == (Status.FAILED, "unhandled-error")
+    assert str(broken) in caplog.text
+
+
+@pytest.mark.parametrize("backoff", [lambda failures: -1, lambda failures: None, lambda failures: 1 / 0])
+async def test_a_backoff_that_gives_no_seconds_still_tries_again(store, tmp_path, caplog, backoff):
+    """The application's own function is called while the outcome is written, which it must not prevent."""
+    house = House(store, tmp_path)
+    kinds = house.runner._kinds
+    kinds["report"] = replace(kinds["report"], retry=Retry(attempts=2, backoff=backoff))
+    operation = await house.begin(max_attempts=2)
+    house.executors["async"].end(operation, Raised(error=PROBLEM, retryable=True))
+    found = await house.over(operation)
+    assert (found.status, found.attempt, found.run_at) == (Status.QUEUED, 1, NOW + SECOND)
+    assert "backoff" in caplog.text
 
 
 async def test_a_drain_lets_finish_what_can_and_releases_the_rest(house):

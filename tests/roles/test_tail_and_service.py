@@ -151,6 +151,28 @@ async def test_a_broken_query_does_not_end_the_feeding(store, tail, service, mon
     assert (await asyncio.wait_for(waiting, 5)).done
 
 
+async def test_an_owner_who_leaves_during_a_look_takes_nothing_from_the_others(store, tail, monkeypatch):
+    """The look goes on with the next one, instead of ending with an error in the log."""
+    leaving, staying = Feed(), Feed()
+    tail.enter_owner("first", leaving, now=NOW)
+    tail.enter_owner("second", Feed(), now=NOW)
+    tail.enter_owner("third", staying, now=NOW)
+    second = next(iter(tail._owner_feeds["second"]))
+    changed_since = store.changed_since
+
+    async def meanwhile(owner, since):
+        if owner == "first":
+            tail.leave_owner("second", second)
+        return await changed_since(owner, since)
+
+    monkeypatch.setattr(store, "changed_since", meanwhile)
+    await submitted(store, owner="third")
+    await tail.run_once()
+    assert [portion.operation.owner for portion in staying.take()] == ["third"]
+    tail.leave_owner("first", leaving)
+    tail.leave_owner("third", staying)
+
+
 async def test_a_drain_ends_waits_early_with_the_state_as_it_is(store, tail, service):
     """Waiting readers get an answer before the server goes, and submits are refused."""
     operation = await submitted(store)
@@ -179,6 +201,26 @@ async def test_the_queue_is_bounded_and_opens_again(store, service, monkeypatch)
     first = next(iter(store._operations.values()))
     await store.change(first.id, lambda found: transitions.request_cancel(found, now=NOW))
     assert isinstance(await service.submit(submission(service)), Accepted)
+
+
+async def test_who_comes_during_a_count_is_not_refused_for_what_left_the_queue_long_ago(store, service, monkeypatch):
+    """The bound only ever grows until it is counted anew, which a server that is up for days does now and then."""
+    for _ in range(3):
+        await service.submit(submission(service))
+    for each in list(store._operations.values()):
+        await store.change(each.id, lambda found: transitions.request_cancel(found, now=NOW))
+    depth = store.queue_depth
+    counts = 0
+
+    async def slow(*, limit):
+        nonlocal counts
+        counts += 1
+        await asyncio.sleep(0)
+        return await depth(limit=limit)
+
+    monkeypatch.setattr(store, "queue_depth", slow)
+    await asyncio.gather(*(service.check_room() for _ in range(5)))
+    assert counts == 1
 
 
 async def test_a_key_gives_one_operation_and_refuses_another_request(service):

@@ -14,6 +14,8 @@ import time
 import pytest
 
 from raincheck.core.errors import SchemaTooNew, StoreError, StoreUnavailable
+from raincheck.locations import location
+from raincheck.storage import open_storage
 from raincheck.stores.blobs import LocalBlobs
 from raincheck.stores.sqlite import SqliteStore, opening
 from raincheck.stores.sqlite.liveness import FileLiveness
@@ -266,3 +268,34 @@ def test_a_dead_process_is_known_at_once_also_after_another_has_entered(tmp_path
     again.leave()
     ours.leave()
     assert list(folder.iterdir()) == []
+
+
+async def test_a_function_that_changes_the_working_directory_takes_no_store_away(tmp_path, monkeypatch):
+    """Connections are opened when they are needed: one that is opened later must find the same file."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    async with contextlib.AsyncExitStack() as stack:
+        storage = await open_storage(location("sqlite:///here.db"), stack)
+        kept = await submitted(storage.store)
+        monkeypatch.chdir(elsewhere)
+        assert (await storage.store.get(kept.id)).id == kept.id
+        storage.liveness.enter("me")
+        storage.liveness.leave()
+    assert list(elsewhere.iterdir()) == []
+
+
+async def test_a_listener_that_fails_keeps_no_change_from_the_others(tmp_path, caplog):
+    """As in the other stores: the commit stands, and whoever else listens must hear of it."""
+    store, heard = SqliteStore(tmp_path / "a.db"), []
+
+    def broken(changes):
+        raise ZeroDivisionError
+
+    await store.open()
+    store.subscribe(broken)
+    store.subscribe(heard.extend)
+    kept = await submitted(store)
+    await store.close()
+    assert [change.operation.id for change in heard] == [kept.id]
+    assert "a listener of the store failed" in caplog.text

@@ -34,8 +34,10 @@ class Backoff:
     def wait(self, failures: int, *, chance: float) -> timedelta:
         """Return the wait after the given number of failures; ``chance`` is a random number in [0, 1)."""
         longest = duration(self.longest).total_seconds()
-        exponent = min(failures - 1, 64)
-        plain = min(longest, duration(self.first).total_seconds() * self.factor**exponent)
+        try:
+            plain = min(longest, duration(self.first).total_seconds() * self.factor ** (failures - 1))
+        except OverflowError:
+            plain = longest
         return timedelta(seconds=plain * (1 + self.jitter * (2 * chance - 1)))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from raincheck.core import wire
 from raincheck.core.errors import MalformedRequest
 from raincheck.core.moments import rfc3339
+from raincheck.own_threads import in_own_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +116,7 @@ async def workers(parts: Serving, links: wire.Links) -> list[dict[str, Any]]:
     for operation in await parts.overview.held():
         held.setdefault(operation.worker or "", []).append(operation)
     names = sorted({*held, *parts.liveness.workers()})
-    dead = await asyncio.gather(*(asyncio.to_thread(parts.liveness.is_dead, name) for name in names))
+    dead = await asyncio.gather(*(in_own_thread(parts.liveness.is_dead, name) for name in names))
     found = []
     for name, is_dead in zip(names, dead, strict=True):
         runs = held.get(name, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
@@ -74,7 +75,8 @@ class ChildRecorder:
     def drained(self, number: int) -> None:
         """Wake who waits in ``drain``; called by the watching thread."""
         loop, future = self._drains.pop(number)
-        loop.call_soon_threadsafe(_wake, future)
+        with contextlib.suppress(RuntimeError):  # the loop was closed, so nobody waits
+            loop.call_soon_threadsafe(_wake, future)
 
     def finish(self, outcome: bytes) -> None:
         """Send the newest progress and then the outcome, the last frame of all."""

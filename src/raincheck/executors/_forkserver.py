@@ -131,7 +131,7 @@ class _ForkServer:
             pid = os.fork()
         except OSError as error:
             os.close(fd)
-            self._tell(FrameType.ENDED, number=fields["number"], code=None, reason=f"fork failed: {error}")
+            self._tell(FrameType.ENDED, number=fields["number"], code=None, unforked=f"fork failed: {error}")
             return
         if pid == 0:
             self._become_child(fd, fields["niceness"])

@@ -18,6 +18,7 @@ from raincheck.executors._channel import Channel
 from raincheck.executors._forkserver import kill_group
 from raincheck.executors._frames import FrameType, frame
 from raincheck.executors._orphans import kill_all_children_of
+from raincheck.own_threads import in_own_thread
 
 if TYPE_CHECKING:
     import signal
@@ -35,11 +36,15 @@ _PROGRAM = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a child ended: its exit code (a negative signal number), or why there is none."""
+    """How a child ended: its exit code (a negative signal number), or why there is none.
+
+    :param unforked: why there was no child at all.
+    """
 
     code: int | None
     over_memory: int | None = None
     reason: str | None = None
+    unforked: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -144,7 +149,7 @@ class ForkServer:
         self.alive = False
         for child in tuple(self.children.values()):
             if child.pid is not None and child.channel.is_open():
-                await asyncio.to_thread(kill_all_children_of, child.pid)
+                await in_own_thread(kill_all_children_of, child.pid)
             # Only a child that is alive holds its socket, so its process id cannot belong to another process yet.
             if child.pid is not None and child.channel.is_open():
                 kill_group(child.pid)

@@ -61,6 +61,14 @@ class RunThread:
         self._threads = threads
         self._thread: _Thread | None = None
 
+    def take(self) -> None:
+        """Have the thread before the first call.
+
+        :raises RuntimeError: this machine has none left.
+        """
+        if self._thread is None:
+            self._thread = self._threads.take()
+
     async def call(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> Any:
         """Call a function on the run's thread with the caller's context variables.
 
@@ -68,8 +76,8 @@ class RunThread:
         a resource that needs its clean-up), and then shows at the next await. Only after ``Threads.stop`` is the
         function abandoned, so that it cannot hold up the shutdown.
         """
-        if self._thread is None:
-            self._thread = self._threads.take()
+        self.take()
+        assert self._thread is not None
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         work = functools.partial(contextvars.copy_context().run, function, *args, **keywords)

@@ -102,6 +102,7 @@ class ProcessExecutor:
 
         :raises asyncio.CancelledError: the caller was cancelled; the child was killed.
         :raises ExecutorError: the executor was not started.
+        :raises OSError: this machine has no process or descriptor left.
         """
         await self._slots.take()
         try:
@@ -214,7 +215,12 @@ class _Run:
         return outcome
 
     def conclude(self, ended: Ended) -> Outcome:
-        """Return the outcome: what the child told, else what its end says."""
+        """Return the outcome: what the child told, else what its end says.
+
+        :raises OSError: there was no child, because this machine has no process left.
+        """
+        if ended.unforked is not None:
+            raise OSError(ended.unforked)
         if self.outcome is not None:
             return self.outcome
         if ended.over_memory is not None:

@@ -65,6 +65,7 @@ class ThreadExecutor:
 
         :raises asyncio.CancelledError: the caller was cancelled; the function is asked to stop, and keeps its slot
             until it does.
+        :raises RuntimeError: this machine has no thread left.
         """
         await self._slots.take()
         outcomes: list[Outcome] = []
@@ -93,6 +94,7 @@ class ThreadExecutor:
         if invocation.context.cancelled:
             return
         thread = self._threads.for_one_run()
+        thread.take()  # here and not at the first call, where it would look like a failure of the function
         try:
             outcomes.append(await invocation.perform(thread.call))
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from raincheck.fastapi.signature import Plan, Role, analyse
 from raincheck.fastapi.stored_form import close_files, restore_form
 from raincheck.fastapi.stored_input import VERSION, InputCapture
 from raincheck.fastapi.worker_depends import Resolution
+from raincheck.own_threads import in_own_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -150,14 +150,14 @@ async def _restored(record: Mapping[str, Any], files: Mapping[str, Path]) -> Sto
         headers=headers,
     )
     if "blob" in record:
-        request.body = await asyncio.to_thread(files[record["blob"]].read_bytes)
+        request.body = await in_own_thread(files[record["blob"]].read_bytes)
     elif "base64" in record:
         request.body = base64.b64decode(record["base64"])
     else:
         request.body = record.get("body", "").encode()
     items = record.get("form", ())
     if "form_blob" in record:
-        items = json.loads(await asyncio.to_thread(files[record["form_blob"]].read_bytes))
+        items = json.loads(await in_own_thread(files[record["form_blob"]].read_bytes))
     request.form = restore_form(items, files)
     return request
 

@@ -88,5 +88,9 @@ class Census:
 
     async def _work(self) -> None:
         while True:
-            await self.take()
+            try:
+                await self.take()
+            except Exception:
+                logger.exception("the queue could not be counted for metrics; trying again")
+                self.latest = ()
             await asyncio.sleep(_PERIOD)

@@ -35,6 +35,7 @@ class Claimer:
 
     :param room: how many runs of an executor may be claimed now.
     :param begin: starts the run of a claimed operation.
+    :param freed: told when a promised slot was not used after all; by default it looks itself.
     :param looks: whether it looks for queued work; where an engine brings that, it only offers.
     """
 
@@ -49,6 +50,7 @@ class Claimer:
         lease: timedelta,
         clock: Callable[[], datetime],
         begin: Callable[[Operation], object],
+        freed: Callable[[], None] | None = None,
         looks: bool = True,
     ) -> None:
         self._store = store
@@ -58,6 +60,7 @@ class Claimer:
         self._lease = lease
         self._clock = clock
         self._begin = begin
+        self._freed = freed or self.slot_freed
         self._looks = looks
         self._kinds_of: dict[str, tuple[str, ...]] = {}
         self._executor_of = {kind.name: kind.executor for kind in kinds.values()}
@@ -115,6 +118,7 @@ class Claimer:
         self._promised[self._executor_of[operation.kind]] -= 1
         if not any(self._promised.values()):
             self._nothing_promised.set()
+        self._freed()  # who found no room because of the promise waits for nothing else
 
     def free(self, executor: str) -> int:
         """Return how many runs of an executor may begin that nothing is promised to."""
@@ -196,11 +200,20 @@ class Claimer:
         try:
             claimed = await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            for operation in await claiming:
-                self._begin(operation)
+            await self._begin_late(claiming)
             raise
         self._more[name] = len(claimed) == limit
         for operation in claimed:
             self._begin(operation)
         if self._more[name] and self.free(name) > 0:
             self._look_now()
+
+    async def _begin_late(self, claiming: asyncio.Future[list[Operation]]) -> None:
+        """Begin what was in flight at the stop; an error of the store must not take the place of the cancellation."""
+        try:
+            claimed = await claiming
+        except Exception as error:  # noqa: BLE001 - nothing was leased, and nobody claims any more
+            self._trouble.met(error)
+            return
+        for operation in claimed:
+            self._begin(operation)

@@ -15,6 +15,7 @@ from raincheck.core.deliveries import Attempt, Delivery, DeliveryStatus, Health,
 from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
 from raincheck.core.operation import Operation
 from raincheck.core.webhook_body import webhook_body
+from raincheck.own_threads import in_own_thread
 from raincheck.ports import Lease, OperationStore
 from raincheck.ports_deliveries import DeliveryClaim, DeliveryStore
 from raincheck.roles.receivers import FIRST_ROOM, Receivers
@@ -181,18 +182,27 @@ class Courier:
         try:
             leased = await asyncio.shield(leasing)
         except asyncio.CancelledError:
-            for delivery in await leasing:
-                await self._hand_back(delivery)
+            await self._hand_back_late(leasing)
             raise
         for delivery in leased:
             self._begin(delivery)
+
+    async def _hand_back_late(self, leasing: asyncio.Future[list[Delivery]]) -> None:
+        """Hand back what was in flight at the drain; an error of the store must not take the cancellation's place."""
+        try:
+            leased = await leasing
+        except Exception as error:  # noqa: BLE001 - nothing was leased, and nobody sends any more
+            self._trouble.met(error)
+            return
+        for delivery in leased:
+            await self._hand_back(delivery)
 
     async def _take_over(self) -> None:
         self._took_over_at = self._monotonic()
         now = self._clock()
         overdue = await self._store.overdue_deliveries(now)
         for worker, leases in overdue.holders.items():
-            if worker != self._worker and await asyncio.to_thread(self._liveness.is_dead, worker):
+            if worker != self._worker and await in_own_thread(self._liveness.is_dead, worker):
                 logger.warning("worker %s is dead; its %d deliveries are sent again", worker, len(leases))
                 for each in leases:
                     await self._change(each, partial(delivery_rules.release, run=each.run))
@@ -232,7 +242,9 @@ class Courier:
                 return
             began = self._clock()
             with self._telemetry.tracing.attempting(delivery, operation) as span:
-                attempt = await self._attempt(self._message(delivery, operation, rules, span.context))
+                attempt = await self._attempt(
+                    delivery, partial(self._message, delivery, operation, rules, span.context)
+                )
                 span.ended(attempt)
             self._telemetry.instruments.attempted(attempt)
             answered = attempt.status is not None or (None if attempt.failure not in _SILENCE else False)
@@ -261,15 +273,15 @@ class Courier:
             traceparent="" if trace is None else trace.traceparent,
         )
 
-    async def _attempt(self, message: Message) -> Attempt:
+    async def _attempt(self, delivery: Delivery, made: Callable[[], Message]) -> Attempt:
         began = self._monotonic()
         try:
-            return await self._deliverer.send(message)
+            return await self._deliverer.send(made())
         except Exception as error:
             # A bug of ours must not be tried again at once and for ever: it takes its turn in the schedule.
-            logger.exception("delivery %s could not be attempted", message.id)
+            logger.exception("delivery %s could not be attempted", delivery.id)
             latency = timedelta(seconds=self._monotonic() - began)
-            return Attempt(latency=latency, failure="internal-error", detail=type(error).__name__)
+            return Attempt(latency=latency, failure="unexpected", detail=type(error).__name__)
 
     async def _settle(self, delivery: Delivery, attempt: Attempt, began: datetime) -> None:
         chance = self._chance()

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
+from raincheck.own_threads import in_own_thread
 from raincheck.roles.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Heartbeat:
         """End the thread."""
         self._stopping.set()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+            await in_own_thread(self._thread.join)
 
     async def run_once(self) -> Renewal | None:
         """Renew all held leases once."""

@@ -60,17 +60,22 @@ class Journal:
     def output(self, output: Output) -> None:
         """Queue a chunk; wait for room in other threads, refuse on the loop's own."""
         with self._room:
-            if self._waiting_bytes > _BOUND and not self._closed:
-                if threading.get_ident() == self._loop_thread:
-                    msg = "more than 8 MiB of output wait to be written; call `await op.drain()` between emits"
-                    raise OutputOverflow(msg)
-                self._room.wait_for(lambda: self._waiting_bytes <= _BOUND or self._closed)
+            if not self._wait_for_room():
+                msg = "more than 8 MiB of output wait to be written; call `await op.drain()` between emits"
+                raise OutputOverflow(msg)
             self._add(output, len(output.chunk))
 
     def log(self, line: LogLine) -> None:
-        """Queue a log line."""
+        """Queue a log line; wait for room in other threads. The loop's own is never refused a line."""
         with self._room:
+            self._wait_for_room()
             self._add(line, len(line.message))
+
+    def _wait_for_room(self) -> bool:
+        """Wait while too much is unwritten, in other threads than the loop's; return whether there is room."""
+        if threading.get_ident() != self._loop_thread:
+            self._room.wait_for(lambda: self._waiting_bytes <= _BOUND or self._closed)
+        return self._waiting_bytes <= _BOUND or self._closed
 
     async def drain(self) -> None:
         """Wait until everything queued so far is written."""
@@ -102,21 +107,28 @@ class Journal:
     def _start_flush(self) -> None:
         if self._task is None and not self._closed and not self.finished:  # finish() writes the rest, and alone
             self._task = self._loop.create_task(self._flush(), name="raincheck-journal")
+            self._task.add_done_callback(self._flushed)
 
     def _progress_due(self) -> None:
         self._progress_timer = None
         self._start_flush()
 
     async def _flush(self) -> None:
-        try:
-            while not self._closed:
-                self._flush_asked = False
-                entries, progress = self._take(force_progress=False)
-                if not entries and progress is None:
-                    break
-                await self._write_patiently(entries, progress)
-        finally:
-            self._task = None
+        while not self._closed:
+            self._flush_asked = False
+            entries, progress = self._take(force_progress=False)
+            if not entries and progress is None:
+                break
+            await self._write_patiently(entries, progress)
+
+    def _flushed(self, _: asyncio.Task[None]) -> None:
+        """Make way for the next flush, and see to what came since the last look.
+
+        Not at the end of the task itself: tasks that start at once (``asyncio.eager_task_factory``) may have ended
+        before they are known as the one under way, which they then would be for ever.
+        """
+        self._task = None
+        self._flush_asked = False
         if self._closed:
             return
         if self._entries:

@@ -11,12 +11,13 @@ from raincheck.core import transitions
 from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
 from raincheck.core.operation import Operation, Problem, Status, StoredResult
 from raincheck.core.outcome import AskedToRetry, Died, Interrupted, Outcome, Raised, Returned
+from raincheck.core.retry import Backoff
 from raincheck.core.transitions import Change
-from raincheck.invocation import UNHANDLED_ERROR
+from raincheck.invocation import UNHANDLED_ERROR, shown_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from raincheck.core.events import Entry
     from raincheck.core.operation import Progress
@@ -57,9 +58,28 @@ class OutcomeWriter:
         rest: tuple[list[Entry], Progress | None],
         draining: bool,
     ) -> Operation | None:
-        """Record an outcome and return the record. A lease that is lost by now drops it, with a line in the log."""
-        result = await self._store_result(lease, outcome) if isinstance(outcome, Returned) else None
+        """Record an outcome and return the record. A lease that is lost by now drops it, with a line in the log.
+
+        One that cannot be written as it is fails the operation: its lease would run out, and the function run again.
+        """
         _log_failure(lease, outcome)
+        try:
+            return await self._write(lease, kind, outcome, rest=rest, draining=draining)
+        except transitions.OutputTooLarge:
+            return await self.output_too_large(lease)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it would be the same after the next run
+            return await self.unwritable(lease, error)
+
+    async def _write(
+        self,
+        lease: Lease,
+        kind: Kind,
+        outcome: Outcome,
+        *,
+        rest: tuple[list[Entry], Progress | None],
+        draining: bool,
+    ) -> Operation | None:
+        result = await self._store_result(lease, outcome) if isinstance(outcome, Returned) else None
         chance = self._chance()
 
         def transition(operation: Operation) -> Change:
@@ -69,10 +89,7 @@ class OutcomeWriter:
             ended = self._decide(told.operation, lease.run, kind, outcome, result, draining, chance, now)
             return Change(ended.operation, operation.version, (*told.events, *ended.events))
 
-        try:
-            return await self._patiently(lease, transition)
-        except transitions.OutputTooLarge:
-            return await self.output_too_large(lease)
+        return await self._patiently(lease, transition)
 
     def _decide(  # noqa: PLR0911 - one return for each outcome
         self,
@@ -93,7 +110,7 @@ class OutcomeWriter:
             case AskedToRetry(after=after):
                 return transitions.retry_later(operation, run=run, at=now + after, now=now)
             case Raised(error=error, retryable=retryable, traceback=trace):
-                retry_at = now + kind.retry.wait(operation.attempt, chance=chance) if retryable else None
+                retry_at = now + _wait(kind, operation.attempt, chance=chance) if retryable else None
                 return transitions.fail(operation, run=run, error=error, traceback=trace, retry_at=retry_at, now=now)
             case Died():
                 return transitions.lose(operation, run=run, now=now)
@@ -120,10 +137,19 @@ class OutcomeWriter:
 
     async def output_too_large(self, lease: Lease) -> Operation | None:
         """Fail the run because it emitted more than an operation may."""
-        error = transitions.OUTPUT_TOO_LARGE
+        return await self._fail(lease, transitions.OUTPUT_TOO_LARGE)
+
+    async def unwritable(self, lease: Lease, error: Exception) -> Operation | None:
+        """Fail the run because what it told or returned cannot be written."""
+        logger.error("what run %d of %s left cannot be written; it fails", lease.run, lease.id, exc_info=error)
+        return await self._fail(lease, UNHANDLED_ERROR, shown_traceback(error))
+
+    async def _fail(self, lease: Lease, error: Problem, trace: str | None = None) -> Operation | None:
         return await self._patiently(
             lease,
-            lambda operation: transitions.fail(operation, run=lease.run, error=error, now=self._clock()),
+            lambda operation: transitions.fail(
+                operation, run=lease.run, error=error, traceback=trace, now=self._clock()
+            ),
         )
 
     async def _patiently(self, lease: Lease, transition: Callable[[Operation], Change | None]) -> Operation | None:
@@ -169,6 +195,17 @@ class OutcomeWriter:
                 pause = min(_LONGEST_PATIENCE, pause * 2)
             else:
                 return StoredResult(**fields, blob=blob.name, size=blob.size, etag=blob.sha256[:32])  # type: ignore[arg-type]
+
+
+def _wait(kind: Kind, failures: int, *, chance: float) -> timedelta:
+    """Return how long to wait after a failure; a ``backoff`` of the application's own may raise anything."""
+    try:
+        return kind.retry.wait(failures, chance=chance)
+    except Exception:
+        logger.exception(
+            "Retry(backoff=...) of %r gives no usable number of seconds; the default takes its place", kind.name
+        )
+        return Backoff().wait(failures, chance=chance)
 
 
 async def _once(body: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from raincheck.core import transitions
 from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
+from raincheck.own_threads import in_own_thread
 from raincheck.roles.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -83,12 +84,12 @@ class Reaper:
         self._notice_pause(now)
         overdue = await self._store.overdue(now)
         for worker, leases in overdue.holders.items():
-            if await asyncio.to_thread(self._liveness.is_dead, worker):
+            if await in_own_thread(self._liveness.is_dead, worker):
                 logger.warning("worker %s is dead; its %d operations are taken over", worker, len(leases))
                 await self._all([self._lose(lease) for lease in leases])
         if not self._tidied:
             self._tidied = True
-            await asyncio.to_thread(self._tidy, set(overdue.holders))
+            await in_own_thread(self._tidy, set(overdue.holders))
         if self._monotonic() >= self._judge_leases_from:
             await self._all([self._expire(lease, now) for lease in overdue.expired_leases])
         await self._all([self._deadline(operation_id) for operation_id in overdue.deadlines])

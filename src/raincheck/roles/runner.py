@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raincheck.context import OperationContext
 from raincheck.core import transitions
-from raincheck.core.errors import LeaseLost, StorageFull, StoreUnavailable
+from raincheck.core.errors import ExecutorError, LeaseLost, StorageFull, StoreUnavailable
 from raincheck.core.operation import Operation, Status
 from raincheck.core.outcome import AskedToRetry, Interrupted, Outcome
 from raincheck.invocation import Invocation
@@ -108,6 +108,7 @@ class Runner:
         self._telemetry = telemetry
         self._tasks: set[asyncio.Task[None]] = set()
         self._preparing: Counter[str] = Counter()
+        self._early: dict[Lease, StopReason | None] = {}  # runs without a function yet, and why they are to stop
         self._interrupting = False
         self.runs: dict[Lease, Run] = {}
 
@@ -115,6 +116,7 @@ class Runner:
         """Begin a claimed operation's run, and return its task."""
         kind = self._kinds[operation.kind]
         self._preparing[kind.executor] += 1
+        self._early[Lease(operation.id, operation.run)] = None
         task = asyncio.get_running_loop().create_task(self._run(operation, kind), name=f"raincheck-{operation.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -125,18 +127,49 @@ class Runner:
         """Return how many runs of an executor may be claimed: its free slots, less those that are about to be taken."""
         return self._executors[executor].free - self._preparing[executor]
 
+    @property
+    def held(self) -> list[Lease]:
+        """The leases of all runs, of those that are being prepared too; safe to ask for in another thread."""
+        return list(dict.fromkeys([*list(self._early), *list(self.runs)]))
+
     async def _run(self, operation: Operation, kind: Kind) -> None:
+        lease = Lease(operation.id, operation.run)
         try:
-            run = await self._prepare(operation, kind)
+            run = await self._prepared(operation, kind)
+            if run is None:
+                await self._outcomes.write(
+                    lease, kind, AskedToRetry(after=_BREATH), rest=([], None), draining=self._interrupting
+                )
+            else:
+                self.runs[lease] = run
+                await self._to_the_end(run, self._early.pop(lease))
+        finally:
+            self._early.pop(lease, None)
+            self._ended()
+
+    async def _prepared(self, operation: Operation, kind: Kind) -> Run | None:
+        """Return the run; None where its files cannot be had now, which is neither its fault nor a lost worker."""
+        try:
+            return await self._prepare(operation, kind)
+        except (StoreUnavailable, StorageFull, OSError) as error:
+            logger.warning("%s could not be prepared here and is queued again: %r", operation.id, error)
+            return None
         finally:
             self._preparing[kind.executor] -= 1
-        self.runs[run.lease] = run
+
+    async def _to_the_end(self, run: Run, asked: StopReason | None) -> None:
+        """Run the function and write its outcome.
+
+        :param asked: why it was to stop before it could be told.
+        """
         run.task = asyncio.current_task()
         try:
             with run_logging(run.invocation.context), watched(run, self._telemetry) as watch:
                 self._limit_time(run)
-                if self._interrupting:  # it was still being prepared when the others were told
-                    self.stop_run(run, StopReason.DRAIN)
+                if asked is None and self._interrupting:
+                    asked = StopReason.DRAIN
+                if asked is not None:  # it was still being prepared when the others were told
+                    self.stop_run(run, asked)
                 outcome = await self._execute(run)
                 if run.timer is not None:
                     run.timer.cancel()
@@ -146,13 +179,13 @@ class Runner:
                 run.timer.cancel()
             run.journal.close()
             self.runs.pop(run.lease, None)
-            self._ended()
 
     async def _execute(self, run: Run) -> Outcome:
         try:
             return await run.executor.run(run.invocation)
-        except (OSError, RuntimeError) as error:
-            # This machine has no descriptor, process or thread left: neither the function's fault nor a lost worker.
+        except (OSError, RuntimeError, ExecutorError) as error:
+            # This machine has no descriptor, process or thread left, or the executor has been stopped: neither the
+            # function's fault nor a lost worker.
             logger.warning("%s could not be started here and is queued again: %r", run.operation.id, error)
             return AskedToRetry(after=_BREATH)
 
@@ -230,12 +263,15 @@ class Runner:
 
     def committed(self, changes: Sequence[Change]) -> None:
         """Learn of cancels that this process wrote, and of ends that were decided elsewhere."""
-        if not self.runs:
+        if not (self.runs or self._early):
             return
         for change in changes:
             operation = change.operation
-            run = self.runs.get(Lease(operation.id, operation.run))
+            lease = Lease(operation.id, operation.run)
+            run = self.runs.get(lease)
             if run is None:
+                if operation.status is not Status.RUNNING:
+                    self._ask_early(lease, StopReason.CANCEL if operation.status.held else StopReason.LOST)
                 continue
             if operation.status is Status.CANCELLING and run.reason is None:
                 self.stop_run(run, StopReason.CANCEL)
@@ -246,17 +282,25 @@ class Runner:
         """Learn of cancels that another process wrote."""
         for lease in leases:
             run = self.runs.get(lease)
-            if run is not None and run.reason is None:
+            if run is None:
+                self._ask_early(lease, StopReason.CANCEL)
+            elif run.reason is None:
                 self.stop_run(run, StopReason.CANCEL)
 
     def renewed(self, renewal: Renewal) -> None:
         """Stop what lost its lease; learn of cancels."""
         for lease in renewal.lost:
             run = self.runs.get(lease)
-            if run is not None and run.reason is not StopReason.TIMEOUT and not run.journal.finished:
+            if run is None:
+                self._ask_early(lease, StopReason.LOST)
+            elif run.reason is not StopReason.TIMEOUT and not run.journal.finished:
                 logger.warning("run %d of %s lost its lease; its work is stopped", lease.run, lease.id)
                 self.stop_run(run, StopReason.LOST)
         self.cancel(renewal.cancelling)
+
+    def _ask_early(self, lease: Lease, reason: StopReason) -> None:
+        if lease in self._early:
+            self._early[lease] = reason
 
     def _journal_refused(self, lease: Lease, error: Exception) -> None:
         run = self.runs.get(lease)
@@ -298,6 +342,8 @@ class Runner:
         rest = await run.journal.finish()
         if isinstance(run.failure, transitions.OutputTooLarge):
             return await self._outcomes.output_too_large(run.lease)
+        if run.failure is not None and not isinstance(run.failure, (LeaseLost, KeyError)):
+            return await self._outcomes.unwritable(run.lease, run.failure)
         if run.timing_out is not None and run.reason is StopReason.TIMEOUT and not await run.timing_out:
             run.reason = StopReason.CANCEL  # written by another process, and seen only now
         if run.reason in {StopReason.TIMEOUT, StopReason.LOST}:

@@ -92,7 +92,8 @@ class Service:
         self._max_queued = max_queued
         self._tracing = telemetry.tracing
         self._queued_at_most = 0
-        self._counted_at = -1.0
+        self._counted_at = float("-inf")
+        self._counting = asyncio.Lock()
         self._drafts: dict[str, Operation] = {}
         self.draining = False
         self.claimer: Claimer | None = None
@@ -188,10 +189,10 @@ class Service:
             raise Draining(detail, retry_after=1)
         if self._queued_at_most < self._max_queued:
             return
-        now = time.monotonic()
-        if now - self._counted_at >= _RECOUNT:
-            self._counted_at = now
-            self._queued_at_most = await self._store.queue_depth(limit=self._max_queued)
+        async with self._counting:  # who comes meanwhile is judged by this count, and not by the bound before it
+            if time.monotonic() - self._counted_at >= _RECOUNT:
+                self._queued_at_most = await self._store.queue_depth(limit=self._max_queued)
+                self._counted_at = time.monotonic()
         if self._queued_at_most >= self._max_queued:
             detail = f"{self._max_queued} operations are waiting, which is the limit. Try again later."
             raise QueueFull(detail, retry_after=5)

@@ -224,7 +224,10 @@ class Tail:
             _push(feeds, portion)
 
     async def _pass_on_owned(self, owner: str | None) -> None:
-        since, known = self._owners_seen[owner]
+        seen = self._owners_seen.get(owner)
+        if seen is None:  # its last reader left while others were looked for
+            return
+        since, known = seen
         found = await self._changed_since(owner, since)
         changed = [each for each in found if (each.id, each.version) not in known]
         if not changed or owner not in self._owners_seen:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
 from raincheck.core.names import is_operation_id
+from raincheck.own_threads import in_own_thread
 from raincheck.ports import Blob
 from raincheck.stores.blob_names import is_last_part, parsed
 from raincheck.stores.durable_files import (
@@ -207,7 +208,7 @@ async def _stored(name: str, step: Callable[[], T]) -> T:
 
 async def _off_the_loop(step: Callable[[], T]) -> T:
     """Run a step in a thread, to its end even when cancelled: the file must not be closed under a write."""
-    work = asyncio.ensure_future(asyncio.to_thread(step))
+    work = asyncio.ensure_future(in_own_thread(step))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:

@@ -114,10 +114,16 @@ def newest_change(folder: Path) -> float:
 
 @contextmanager
 def regular_file(file: Path) -> Iterator[BufferedReader]:
-    """Open a file that is no link: adopting a link would show whatever it points to."""
+    """Open a file that is no link: adopting a link would show whatever it points to.
+
+    :raises ValueError: it is a link, no regular file, or gone.
+    """
     try:
         # Without NONBLOCK, opening a FIFO would wait for a writer for ever.
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError as error:  # not a trouble of the disk, which would be waited out
+        msg = f"{file} is gone; a result must be a regular file"
+        raise ValueError(msg) from error
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise

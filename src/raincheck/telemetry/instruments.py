@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Protocol
 
 from raincheck.core.events import FIRST_START, EventType
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from raincheck.telemetry.measures import Measure
 
     Reading = tuple[Measure, tuple[str, ...], float]
+
+
+logger = logging.getLogger("raincheck.metrics")
 
 
 class Sink(Protocol):
@@ -37,6 +41,7 @@ class Instruments:
 
     def __init__(self, sinks: Sequence[Sink] = ()) -> None:
         self._sinks = tuple(sinks)
+        self._failing: list[Sink] = []
 
     def __bool__(self) -> bool:
         return bool(self._sinks)
@@ -85,11 +90,23 @@ class Instruments:
 
     def _add(self, measure: Measure, amount: float, labels: tuple[str, ...]) -> None:
         for sink in self._sinks:
-            sink.add(measure, amount, labels)
+            try:
+                sink.add(measure, amount, labels)
+            except Exception as error:  # noqa: BLE001 - see _failed
+                self._failed(sink, error)
 
     def _record(self, measure: Measure, value: float, labels: tuple[str, ...]) -> None:
         for sink in self._sinks:
-            sink.record(measure, value, labels)
+            try:
+                sink.record(measure, value, labels)
+            except Exception as error:  # noqa: BLE001 - see _failed
+                self._failed(sink, error)
+
+    def _failed(self, sink: Sink, error: Exception) -> None:
+        """Say it once: figures that get lost must neither end a writer's thread nor fill the log."""
+        if sink not in self._failing:
+            self._failing.append(sink)
+            logger.error("figures cannot be kept by %s, and some are missing: %r", type(sink).__name__, error)
 
 
 def _began(change: Change) -> bool:

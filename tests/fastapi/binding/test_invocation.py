@@ -97,6 +97,19 @@ async def test_failures_have_their_codes(pages, code, detail, tmp_path) -> None:
     assert outcome.error.detail.startswith(detail)
 
 
+def boast() -> None:
+    raise ValueError("x" * 1_000_000 + " the end")
+
+
+async def test_a_very_long_traceback_loses_its_middle(tmp_path) -> None:
+    """It is kept with the operation and shown in lists: an error that quotes a file must not make a megabyte of it."""
+    outcome = await invocation(boast, '{"v":1}', tmp_path).perform(in_thread)
+    assert len(outcome.traceback) < 70_000
+    assert outcome.traceback.startswith("Traceback (most recent call last)")
+    assert "characters are left out" in outcome.traceback
+    assert outcome.traceback.endswith(" the end\n")
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="PEP 695 came with 3.12")
 def test_type_aliases_are_opened() -> None:
     """``type Alias = ...`` may hold a mark, a context, or a result."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -329,6 +329,26 @@ def test_operation_failed_explains_itself() -> None:
     problem = bind(model, executor="thread").explain(error)
     assert (problem.code, problem.title, problem.status, problem.detail) == ("no-paper", "Out of paper", 503, "tray 2")
     assert problem.extensions == {"tray": 2}
+
+
+def test_a_failure_on_purpose_arrives_whatever_is_in_it() -> None:
+    """Values of every kind are shown as JSON, or else as text; one that no store can write would lose the failure."""
+    moment, odd = datetime(2026, 1, 31, tzinfo=UTC), object()
+    extensions = {"at": moment, "who": UUID(int=1), "sum": Decimal("1.5"), "nan": float("nan"), "odd": odd, 7: {"a": 1}}
+    error = OperationFailed(code="no-paper", detail=ValueError("tray 2"), extensions=extensions)
+    problem = bind(model, executor="thread").explain(error)
+    assert problem.detail == "tray 2"
+    assert problem.extensions == {
+        "at": "2026-01-31T00:00:00Z",
+        "who": str(UUID(int=1)),
+        "sum": "1.5",
+        "nan": None,
+        "odd": str(odd),
+        "7": {"a": 1},
+    }
+    json.dumps(asdict(problem), allow_nan=False)
+    nan = bind(model, executor="thread").explain(HTTPException(400, {"share": float("nan")}))
+    assert json.loads(nan.http_detail) == "Bad Request"
 
 
 def test_other_exceptions_are_not_explained() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import time
@@ -10,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from raincheck.core.moments import milliseconds
+from raincheck.own_threads import in_own_thread
 from raincheck.ports import Blob
 from raincheck.stores.blob_names import parsed
 from raincheck.stores.blobs import LocalBlobs, gathered
@@ -109,7 +109,7 @@ class PostgresBlobs:
         parsed(name)
         with regular_file(file) as source:
             blob = await self.put(name, _read(source))
-        await asyncio.to_thread(file.unlink)
+        await in_own_thread(file.unlink)
         return blob
 
     async def local_path(self, name: str) -> Path:
@@ -126,7 +126,7 @@ class PostgresBlobs:
         except KeyError:
             await self._copies.put(copy, self._fetched((operation, int(run), last, version)))
             path = await self._copies.local_path(copy)
-        await asyncio.to_thread(os.utime, path)
+        await in_own_thread(os.utime, path)
         return path
 
     async def _fetched(self, key: tuple[Any, ...]) -> AsyncIterator[bytes]:
@@ -216,7 +216,7 @@ class PostgresBlobs:
         now = time.monotonic()
         if now - self._tidied_at >= _TIDY_EVERY:
             self._tidied_at = now
-            await asyncio.to_thread(_remove_unused, self._folder, time.time() - _KEPT)
+            await in_own_thread(_remove_unused, self._folder, time.time() - _KEPT)
 
 
 async def piece_of(connection: Any, *, schema: str, name: str, number: int) -> bytes | None:
@@ -241,5 +241,5 @@ def _remove_unused(folder: Path, before: float) -> None:
 
 
 async def _read(source: BufferedReader) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(source.read, _PIECE):
+    while piece := await in_own_thread(source.read, _PIECE):
         yield piece

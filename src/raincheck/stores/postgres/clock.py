@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LOOK = "SELECT clock_timestamp()"
 _LOOKS = 5
+_DRIFT = timedelta(milliseconds=100)
+"""Clocks that agree are no farther apart than this, round trips aside."""
 _AGE = 60.0
 """Two machines' clocks drift apart by a few milliseconds in this time, in seconds."""
 
@@ -36,11 +38,21 @@ class DatabaseClock:
         return self._seen + timedelta(seconds=self._monotonic() - self._seen_at)
 
     async def look(self, connection: Any) -> None:
-        """Ask the database. The answer that came soonest counts, until it is a minute old."""
+        """Ask the database. The answer that came soonest counts, until it is a minute old or cannot be true any more.
+
+        That is so when this machine slept, in which time its clock stood still, and when the server's clock was set.
+        """
         for _ in range(_LOOKS):
             asked = self._monotonic()
             moment = await connection.fetchval(_LOOK)
             answered = self._monotonic()
             trip = answered - asked
-            if trip < self._trip or answered - self._seen_at > _AGE:
+            if trip < self._trip or answered - self._seen_at > _AGE or self._is_wrong(moment, asked, answered):
                 self._seen, self._seen_at, self._trip = moment, (asked + answered) / 2, trip
+
+    def _is_wrong(self, moment: datetime, asked: float, answered: float) -> bool:
+        """Tell whether what this clock says lies farther from an answer than both round trips allow."""
+        if self._seen is None:
+            return True
+        expected = self._seen + timedelta(seconds=(asked + answered) / 2 - self._seen_at)
+        return abs(moment - expected) > timedelta(seconds=(answered - asked + self._trip) / 2) + _DRIFT

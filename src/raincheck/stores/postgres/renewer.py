@@ -9,6 +9,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
+from raincheck.own_threads import in_own_thread
 from raincheck.stores.postgres.connecting import begin, connect, is_lost, translated, unavailable
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Renewer:
             return
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._disconnect(), self._loop))
         self._loop.call_soon_threadsafe(self._loop.stop)
-        await asyncio.to_thread(self._thread.join)
+        await in_own_thread(self._thread.join)
         self._loop = None
 
     def _started(self) -> asyncio.AbstractEventLoop:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from raincheck.core.moments import milliseconds
+from raincheck.own_threads import in_own_thread
 from raincheck.stores.overview_rows import overview_from
 from raincheck.stores.sqlite.queries import statement
 from raincheck.stores.sqlite.reader import Readers
@@ -49,9 +50,9 @@ class SqliteOverview:
         self._readers = Readers(self._path)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, after the count that may be under way."""
         if self._readers is not None:
-            self._readers.close()
+            await in_own_thread(self._readers.close)
 
     async def overview(self, *, now: datetime, since: datetime, bucket: timedelta, most: int = 100_000) -> Overview:
         """Count what is under way and what finished since a moment."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from raincheck.core import transitions
 from raincheck.core.errors import StorageFull, StoreError, StoreUnavailable
 from raincheck.core.moments import milliseconds
 from raincheck.core.operation import Status
+from raincheck.own_threads import in_own_thread
 from raincheck.ports import Lease, Overdue, Renewal, Submitted, Tombstone
 from raincheck.stores.sqlite import reading, retention, tickets
 from raincheck.stores.sqlite.delivery_store import SqliteDeliveries
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from raincheck.stores.sqlite.page import Page
 
 T = TypeVar("T")
+logger = logging.getLogger("raincheck.store")
 
 _CLAIMABLE = statement("claimable").replace("{columns}", QUEUED_COLUMNS)
 _NAMED = statement("named").replace("{columns}", QUEUED_COLUMNS)
@@ -68,7 +71,7 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         :raises StoreError: the file cannot be used; the message says why and what to do.
         """
         self._loop = asyncio.get_running_loop()
-        self._connection = await asyncio.to_thread(self._prepare)
+        self._connection = await in_own_thread(self._prepare)
         self._readers = Readers(self.path)
         self._writer = Writer(
             connection=self._connection,
@@ -104,7 +107,7 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         if self._writer is None:
             return
         await self._writer.stop()
-        await asyncio.to_thread(self._readers.close)  # type: ignore[union-attr]
+        await in_own_thread(self._readers.close)  # type: ignore[union-attr]
         self._connection.close()  # type: ignore[union-attr]
         self._writer = None
 
@@ -114,7 +117,11 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
 
     def _publish(self, changes: Sequence[Change]) -> None:
         for listener in self._listeners:
-            listener(changes)
+            try:
+                listener(changes)
+            except Exception:
+                # The commit stands: a listener that fails must not make it look undone.
+                logger.exception("a listener of the store failed; its reader falls back to reading the store")
 
     # --- Signals ----------------------------------------------------------------------------------------------
 
@@ -139,13 +146,13 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         try:
             found: Submitted = await self._writer.write(Submit(operation=operation, claim=claim))  # type: ignore[union-attr]
         except StorageFull:
-            await asyncio.to_thread(self._reserve.give_up)
+            await in_own_thread(self._reserve.give_up)
             raise
         return found
 
     async def _take_reserve(self) -> None:
         try:
-            held = await asyncio.to_thread(self._reserve.take)
+            held = await in_own_thread(self._reserve.take)
         except OSError as error:
             msg = "The operation store cannot be written at the moment; nothing was accepted. Try again."
             raise StoreUnavailable(msg, retry_after=1) from error
@@ -199,7 +206,7 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         try:
             return await self._writer.write(unit)  # type: ignore[union-attr]
         except StorageFull:
-            await asyncio.to_thread(self._reserve.give_up)
+            await in_own_thread(self._reserve.give_up)
             raise
 
     # --- reading ----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from raincheck.core.errors import StorageFull, StoreUnavailable
+from raincheck.own_threads import in_own_thread
 from raincheck.stores.sqlite.ledger import Ledger
 from raincheck.stores.sqlite.many_rows import LARGEST
 
@@ -79,7 +80,7 @@ class Writer:
             self._schedule()
             await self._idle.wait()  # type: ignore[union-attr]
         self._inbox.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await in_own_thread(self._thread.join)
 
     def write(self, unit: Unit) -> asyncio.Future[Any]:
         """Return a future that ends when the unit is durable; cancelled, it withdraws what was not handed over yet."""

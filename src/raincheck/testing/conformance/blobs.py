@@ -30,6 +30,12 @@ class BlobStoreConformance:
         assert blob == Blob(name, len(content), hashlib.sha256(content).hexdigest())
         assert (await blobs.local_path(name)).read_bytes() == content
 
+    async def test_a_file_that_is_gone_is_refused(self, blobs: BlobStore) -> None:
+        """``adopt`` says so at once: taken for a disk in trouble, its run would wait for the file for ever."""
+        operation = an_operation().id
+        with pytest.raises(ValueError, match="is gone"):
+            await blobs.adopt(f"{operation}/1/result", blobs.staging(operation, 1) / "result")
+
     async def test_an_adopted_file_moves_in(self, blobs: BlobStore) -> None:
         """It is the store's from then on."""
         operation = an_operation().id
