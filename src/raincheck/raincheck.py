@@ -132,9 +132,9 @@ class Raincheck:
         self._app = app
         routes = operation_routes(
             self._gateway,
+            application=app,
             owner=self._owner,
             dependencies=self._dependencies,
-            outer_dependencies=app.router.dependencies,
             allowed_origins=self.settings.allowed_origin_list,
             webhooks=bool(self._policy),
         )
