@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, params
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.utils import is_body_allowed_for_status_code
 from starlette.responses import JSONResponse, Response
 
@@ -115,6 +116,17 @@ def prepare(function: Callable[..., Any], *, registry: Registry, options: dict[s
     registry.refuse_taken(kind, plan.name)
     submitter = Submitter(gateway=registry.gateway, kind=kind, capture=binding.inputs)
     return Prepared(plan, kind, submitter, _route_options(kind, binding, options, result, registry))
+
+
+def said_for_all(router: APIRouter, function: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a router says once for all of its routes, and FastAPI would take over from it by itself.
+
+    Our routes have an ``operation_id`` and a response class of their own, which would outrank it.
+    """
+    found: dict[str, Any] = {"generate_unique_id_function": router.generate_unique_id_function}
+    if _returned_response(function) is None:
+        found["response_class"] = router.default_response_class
+    return {name: value for name, value in found.items() if not isinstance(value, DefaultPlaceholder)}
 
 
 def _executor(function: Callable[..., Any], chosen: str | None) -> str:
@@ -288,6 +300,10 @@ def _result_documentation(
 def _returned_response(function: Callable[..., Any]) -> type[Response] | None:
     try:
         kind, _ = split(evaluated(inspect.signature(function).return_annotation, function))
-    except UnknownAnnotation:
+    except (
+        UnknownAnnotation,
+        TypeError,
+        ValueError,
+    ):  # the analysis will say what is wrong
         return None
     return kind if isinstance(kind, type) and issubclass(kind, Response) else None

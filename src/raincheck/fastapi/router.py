@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from raincheck.fastapi.guards import has_guarding_parameter
-from raincheck.fastapi.registration import Registry, prepare
+from raincheck.fastapi.registration import Registry, prepare, said_for_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,7 +115,7 @@ def operation_decorator(
     """Return the decorator that registers a function and gives it back unchanged, directly callable."""
 
     def decorate(function: F) -> F:
-        prepared = prepare(function, registry=registry, options=options)
+        prepared = prepare(function, registry=registry, options={**said_for_all(target, function), **options})
         own = target if isinstance(target, OperationRouter) else None  # an application's dependencies guard all routes
         if options.get("dependencies") or (own and own.dependencies) or has_guarding_parameter(prepared.plan):
             registry.guarded.append(f"{prepared.plan.name} ({own.prefix if own else ''}{path})")
