@@ -164,7 +164,7 @@ def _kind(
             function=function,
             executor=executor,
             retry=_retry(options.get("retry")),
-            timeout=None if options.get("timeout") is None else _duration("timeout", options["timeout"]),
+            timeout=_timeout(options.get("timeout")),
             max_losses=_at_least_one("max_losses", options.get("max_losses", 3)),
             retention=_retention(options.get("retention", "7d")),
             memory_limit=_memory_limit(options.get("memory_limit"), executor),
@@ -211,9 +211,20 @@ def _whole(name: str, number: Any) -> int:
 def _duration(name: str, value: Any) -> timedelta:
     try:
         return duration(value)
-    except (ValueError, TypeError) as error:
+    except TypeError as error:
+        msg = f"{name}={value!r} is not a duration; write seconds, a text such as '30m', or a timedelta"
+        raise ValueError(msg) from error
+    except ValueError as error:
         msg = f"{name}: {error}"
         raise ValueError(msg) from error
+
+
+def _timeout(value: Any) -> timedelta | None:
+    found = None if value is None else _duration("timeout", value)
+    if found == timedelta(0):
+        msg = f"timeout={value!r} would end every run at once; use None for no limit"
+        raise ValueError(msg)
+    return found
 
 
 def _retention(value: Any) -> timedelta:
