@@ -12,6 +12,7 @@ from raincheck import settings as settings_module
 from raincheck.core.errors import ConfigurationError, DefinitionError
 from raincheck.dashboard.routes import dashboard_routes
 from raincheck.engine_choice import chosen_engine
+from raincheck.fastapi import given
 from raincheck.fastapi.access import owner_parameter
 from raincheck.fastapi.delivery_documents import add_webhooks
 from raincheck.fastapi.health import health_routes
@@ -92,9 +93,11 @@ class Raincheck:
         self._engine = chosen_engine(None if isinstance(engine, str) else engine, self.settings)
         _ = self.settings.executor_names
         prefix = self.settings.prefix
-        if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
-            msg = f"prefix={prefix!r} must start with a slash and not end with one, such as '/api'."
-            raise ConfigurationError(msg)
+        given.check_prefix(prefix)
+        for name, dependency in (("owner", owner), ("dashboard", dashboard), ("metrics", metrics)):
+            given.check_dependency(name, dependency)
+        given.check_dependencies(dependencies)
+        given.check_webhooks(callbacks, webhooks)
         if self._engine is not None:
             self._engine.attach(self.working)
         self._working = False
@@ -124,17 +127,18 @@ class Raincheck:
     def install(self, app: FastAPI) -> None:
         """Add the operation routes and the lifespan to an application, once.
 
-        :raises ConfigurationError: it is installed already.
+        :raises ConfigurationError: it is installed already, or this is no application of its own.
         """
         if self._app is not None:
             msg = "This Raincheck is installed already. Make one Raincheck an application, and install it once."
             raise ConfigurationError(msg)
+        given.check_application(app, operations=f"{self._gateway.prefix}/operations")
         self._app = app
         routes = operation_routes(
             self._gateway,
+            application=app,
             owner=self._owner,
             dependencies=self._dependencies,
-            outer_dependencies=app.router.dependencies,
             allowed_origins=self.settings.allowed_origin_list,
             webhooks=bool(self._policy),
         )

@@ -187,3 +187,15 @@ def test_links_lead_to_the_same_origin_only(item):
             addresses.of_link(item["link"])
     else:
         assert str(addresses.of_link(item["link"])) == item["url"]
+
+
+def test_a_problem_is_one_line_that_steers_no_terminal():
+    """Its texts are a stranger's, and errors are printed as they are, by programs and by the command line."""
+    hostile = {"type": "about:blank", "title": "a\x1b]0;mine\x07b", "detail": "c\r\nd\x1b[2J\u202ee\x00"}
+    error = refused(problem_of(400, json.dumps(hostile).encode()), status=400, retry_after=None)
+    assert str(error) == "a\ufffd]0;mine\ufffdb: c d\ufffd[2J\ufffde\ufffd (HTTP 400)"
+
+
+def test_a_body_that_is_nested_without_end_is_survived():
+    """The status and its phrase are all that is left of it."""
+    assert problem_of(500, b"[" * 200_000).title == "Internal Server Error"

@@ -154,6 +154,9 @@ MALFORMED = [
     {"kind": "\x00"},
     {"tag.a": "\x00"},
     {"tag.\x00": "a"},
+    {"tag.a": ["1", "2"]},
+    {f"tag.k{number}": "v" for number in range(17)},
+    {f"tag.k{number}": "v" for number in range(2000)},
     {"page_size": ["1", "2"]},
     {"kind": ["a", "b"]},
     {"page_token": ["a", "b"]},
@@ -197,6 +200,8 @@ def test_list_without_an_owner_rule_is_404(unowned):
     repeated = anybody.post("/reports", json=ORDER, headers={"Idempotency-Key": "k"})
     assert repeated.json()["id"] == operation["id"]
     assert repeated.headers["idempotency-replayed"] == "true"
+    guessed = anybody.post("/reports", json={**ORDER, "pages": 4}, headers={"Idempotency-Key": "k"})
+    assert "operation_id" not in assert_problem(guessed, 422, "idempotency-key-reused")
 
 
 # --- edges --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import pytest
-from fastapi import Depends, FastAPI, Header, HTTPException
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.testclient import TestClient
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocketDisconnect
@@ -126,3 +126,91 @@ def test_handlers_of_the_application_render_a_refusal():
         for path in ("/operations/op_1/events", "/operations/events?ids=op_1"):
             answer = client.get(path)
             assert (answer.status_code, answer.text) == (418, "refused: no key")
+
+
+class Seats:
+    """A middleware that leaves what it knows of a caller in the scope, as those for sessions and users do."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        """Seat whoever comes."""
+        if scope["type"] in {"http", "websocket"}:
+            scope["session"] = {"name": "ada"}
+            scope["user"] = "ada"
+        await self.app(scope, receive, send)
+
+
+def in_the_session(request: Request) -> str:
+    """Return who calls, as a session says."""
+    return request.session["name"]
+
+
+def as_the_user(request: Request) -> str:
+    """Return who calls, as a middleware for users says."""
+    return request.user
+
+
+@pytest.mark.parametrize("owner", [in_the_session, as_the_user])
+def test_an_owner_rule_sees_what_middleware_has_left(owner):
+    """On streams and sockets as on every other route; cookies and sessions are how browsers come."""
+    app = application(owner=owner)
+    app.add_middleware(Seats)
+    with TestClient(app) as client:
+        accepted = client.post("/work").json()
+        for path in paths(accepted):
+            assert "event: done" in client.get(path).text
+        with client.websocket_connect("/operations/ws", subprotocols=["raincheck.v1"]) as socket:
+            socket.send_json({"type": "connection_init"})
+            assert socket.receive_json() == {"type": "connection_ack"}
+            socket.send_json({"type": "subscribe", "id": "1", "operation": accepted["id"], "after": 0})
+            assert socket.receive_json()["operation"] == accepted["id"]
+
+
+@pytest.mark.parametrize("mount", ["", "/inner"])
+def test_guards_see_the_path_of_the_route(mount):
+    """They may judge by the path, and by the id in it."""
+    seen = []
+
+    def guard(request: Request, operation_id: str | None = None) -> None:
+        seen.append((request.url.path, request.method, operation_id))
+
+    inner = FastAPI()
+    rain = Raincheck(inner, store="memory:", prefix="/api", dependencies=[Depends(guard)])
+
+    @rain.post("/work")
+    async def work() -> str:
+        return "done"
+
+    app = inner
+    if mount:
+        app = FastAPI(lifespan=lambda _: inner.router.lifespan_context(inner))
+        app.mount(mount, inner)
+    base = f"{mount}/api/operations"
+    with TestClient(app) as client:
+        operation = client.post(f"{mount}/work").json()["id"]
+        for path in (f"{base}/{operation}", f"{base}/{operation}/events", f"{base}/events?ids={operation}"):
+            assert client.get(path).status_code == 200
+        with client.websocket_connect(f"{base}/ws", subprotocols=["raincheck.v1"]) as socket:
+            socket.send_json({"type": "connection_init"})
+            assert socket.receive_json() == {"type": "connection_ack"}
+    assert seen == [
+        (f"{base}/{operation}", "GET", operation),
+        (f"{base}/{operation}/events", "GET", operation),
+        (f"{base}/events", "GET", None),
+        (f"{base}/ws", "GET", None),
+    ]
+
+
+def test_overrides_of_an_owner_rule_reach_streams_and_sockets():
+    """As tests of applications need it."""
+    app = application(owner=caller)
+    app.dependency_overrides[caller] = lambda: "anybody"
+    with TestClient(app) as client:
+        accepted = client.post("/work").json()
+        for path in paths(accepted):
+            assert "event: done" in client.get(path).text
+        with client.websocket_connect("/operations/ws", subprotocols=["raincheck.v1"]) as socket:
+            socket.send_json({"type": "connection_init"})
+            assert socket.receive_json() == {"type": "connection_ack"}

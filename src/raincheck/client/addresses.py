@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx2
 
 from raincheck.client.errors import ForeignLink
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Addresses:
@@ -25,9 +29,10 @@ class Addresses:
 
     def of_route(self, path: str) -> httpx2.URL:
         """Return the URL of one of the application's own routes, below the base."""
-        if "://" in path:
+        if _ABSOLUTE.match(path):
             return self.of_link(path)
-        return self._base.join(path.lstrip("/"))
+        # The dot keeps a colon in the first part, as in `/reports:generate`, from being read as the end of a scheme.
+        return self._base.join(f"./{path.lstrip('/')}")
 
     def of_link(self, link: str) -> httpx2.URL:
         """Return the URL of a link that the server gave; links are absolute paths.

@@ -32,16 +32,17 @@ class ProblemDetails(BaseModel):
         return self.type.removeprefix(PROBLEM_TYPE) if self.type.startswith(PROBLEM_TYPE) else None
 
     def __str__(self) -> str:
-        """Title and detail in one line."""
+        """Title and detail in one line, without what would steer a terminal: either may be a stranger's text."""
         text = self.title if not self.detail or self.detail == self.title else f"{self.title}: {self.detail}"
-        return " ".join(text.split())
+        line = " ".join(text.split())
+        return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
 
 
 def problem_of(status: int, body: bytes) -> ProblemDetails:
     """Return what an answer says of its error; whatever cannot be read is left out, never an error of its own."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     fields = found if isinstance(found, dict) else {}
     kept: dict[str, Any] = {name: value for name, value in fields.items() if name not in _TEXTS and name != "status"}
@@ -70,8 +71,6 @@ def seconds_of_retry_after(value: str | None, *, now: datetime | None = None) ->
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
+        return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):  # no date, one without a zone, one beyond all dates
         return None
-    if moment.tzinfo is None:
-        return None
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())

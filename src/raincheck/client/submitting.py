@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from dataclasses import dataclass
@@ -35,6 +36,14 @@ class SubmitHeaders:
     callback_url: str | None = None
     callback_events: Iterable[str] = ()
 
+    def beside(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return the headers beside the caller's own, which outrank them however they are spelled.
+
+        :raises ValueError: a value that no header can carry.
+        """
+        own = {name.lower() for name in headers}
+        return {**{name: value for name, value in self.render().items() if name.lower() not in own}, **headers}
+
     def render(self) -> dict[str, str]:
         """Return the headers.
 
@@ -43,7 +52,8 @@ class SubmitHeaders:
         found: dict[str, str] = {}
         if self.idempotency_key is not None:
             found["Idempotency-Key"] = new_key() if self.idempotency_key is True else self.idempotency_key
-        found["Prefer"] = "respond-async" if not self.wait else f"wait={seconds_text(min(self.wait, LONGEST_WAIT))}"
+        # RFC 7240 §4.3: whole seconds, and servers ignore anything else.
+        found["Prefer"] = "respond-async" if not self.wait else f"wait={math.ceil(min(self.wait, LONGEST_WAIT))}"
         if self.timeout is not None:
             found["Operation-Timeout"] = seconds_text(duration(self.timeout).total_seconds())
         if self.metadata:

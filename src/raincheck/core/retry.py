@@ -62,11 +62,12 @@ class Retry:
             raise ValueError(msg)
         if isinstance(self.backoff, (timedelta, int, float, str)):
             duration(self.backoff)
-        kinds: tuple[object, ...] = self.on
-        for kind in kinds:
-            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                msg = f"Retry(on=…) takes exception classes, not {kind!r}"
-                raise TypeError(msg)
+        kinds: object = self.on
+        if not isinstance(kinds, tuple) or not all(
+            isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds
+        ):
+            msg = f"Retry(on={kinds!r}) must be a tuple of exception classes, such as on=(ConnectionError,)"
+            raise TypeError(msg)
 
     def wait(self, failures: int, *, chance: float) -> timedelta:
         """Return how long to wait after the given number of failures; ``chance`` is random in [0, 1)."""

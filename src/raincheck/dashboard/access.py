@@ -55,20 +55,25 @@ def require_operator(request: Request, visitor: Viewer, action: str) -> None:
     :raises HTTPException: 403.
     """
     if not isinstance(visitor, Operator):
-        audit.warning("%s was refused to %s: read only", visitor.name, action)
+        audit.warning("%s was refused to %s: read only", _shown(visitor.name), _shown(action))
         raise HTTPException(403, "You may look, not act: the page's guard returned no raincheck.dashboard.Operator.")
     if _MARK not in request.headers or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        audit.warning("%s was refused to %s: not from the page", visitor.name, action)
+        audit.warning("%s was refused to %s: not from the page", _shown(visitor.name), _shown(action))
         raise HTTPException(403, f"This request does not come from the page: it lacks the header {_MARK}.")
 
 
 def record(visitor: Viewer, action: str, operation_id: str, kind: str) -> None:
     """Write the audit line of an action that was done."""
     fields = {"audit_name": visitor.name, "audit_action": action, "audit_operation": operation_id, "audit_kind": kind}
-    audit.info("%s: %s %s (%s)", visitor.name, action, operation_id, kind, extra=fields)
+    audit.info("%s: %s %s (%s)", _shown(visitor.name), action, operation_id, kind, extra=fields)
 
 
 def record_endpoint(visitor: Viewer, action: str, url: str) -> None:
     """Write the audit line of an action on an endpoint of webhooks."""
     fields = {"audit_name": visitor.name, "audit_action": action, "audit_url": url}
-    audit.info("%s: %s %s", visitor.name, action, url, extra=fields)
+    audit.info("%s: %s %s", _shown(visitor.name), action, _shown(url), extra=fields)
+
+
+def _shown(text: str) -> str:
+    """Return a text that stays in its line: a path or a name with a line feed would write the next audit line."""
+    return text if text.isprintable() else repr(text)

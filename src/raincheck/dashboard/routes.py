@@ -171,11 +171,9 @@ class _Handlers:
     async def get_result(self, request: Request, _: Viewer) -> Response:
         """Return the function's own answer, always as a download: it may be a page with scripts in it."""
         answer = await self._operations.get_operation_result(request, None)
-        if "content-disposition" not in answer.headers:
-            answer.headers["Content-Disposition"] = "attachment"
-        else:
-            given = answer.headers["content-disposition"]
-            answer.headers["Content-Disposition"] = given.replace("inline", "attachment", 1)
+        # What stands before the first semicolon is how to show it (RFC 6266 §4.2); the rest names the file.
+        named = "".join(answer.headers.get("content-disposition", "").partition(";")[1:])
+        answer.headers["Content-Disposition"] = f"attachment{named}"
         answer.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
         answer.headers["X-Content-Type-Options"] = "nosniff"
         return answer

@@ -16,25 +16,33 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
 _FOUND = "raincheck.owner"
+_PATHS = ("/operations/events", "/operations/ws", "/operations/{operation_id}/events")
+# What belongs to the connection's own request: its exit stacks, and the handlers that would answer a refusal.
+_OF_THE_CONNECTION = frozenset({"starlette.exception_handlers", "subprotocols", "extensions"})
 _HANDSHAKE = frozenset({b"upgrade", b"connection", b"authorization", b"content-length", b"content-type"})
 
 
 class Authorisation:
-    """Resolves the owner of a connection as a GET request with its headers would.
+    """Resolves the owner of a connection as a GET request of its path, with its headers, would.
+
+    What middleware has left in the connection's scope (a session, a user) is there too.
 
     :param owner: annotation of the owner parameter, see ``access.owner_parameter``.
     :param guards: the dependencies of the application and those that guard all operation routes.
+    :param prefix: where the operation routes are.
+    :param application: whose ``dependency_overrides`` count.
     """
 
-    def __init__(self, *, owner: Any, guards: Sequence[Any]) -> None:
+    def __init__(self, *, owner: Any, guards: Sequence[Any], prefix: str, application: object) -> None:
         async def endpoint(request: Request, raincheck_owner: str) -> Response:
             request.scope[_FOUND] = raincheck_owner
             return Response()
 
         endpoint.__annotations__ = {"request": Request, "raincheck_owner": owner, "return": Response}
-        self._router = APIRouter()
-        self._router.add_api_route("/", endpoint, dependencies=list(guards), response_model=None)
-        self._run = AsyncExitStackMiddleware(self._router)
+        router = APIRouter(prefix=prefix, dependency_overrides_provider=application)
+        for path in _PATHS:
+            router.add_api_route(path, endpoint, dependencies=list(guards), response_model=None)
+        self._run = AsyncExitStackMiddleware(router)
 
     async def owner_of(self, websocket: WebSocket, authorization: str | None) -> str | None:
         """Return the owner, or None where a guard or the owner rule refuses.
@@ -57,24 +65,18 @@ class Authorisation:
         return await self._resolve(request, request.scope["headers"])
 
     async def _resolve(self, connection: HTTPConnection, headers: list[tuple[bytes, bytes]]) -> str:
-        self._router.dependency_overrides_provider = connection.scope.get("app")
-        scope: dict[str, Any] = {
-            "type": "http",
-            "method": "GET",
-            "path": "/",
-            "raw_path": b"/",
-            "root_path": "",
-            "scheme": "https" if connection.scope.get("scheme") in {"wss", "https"} else "http",
-            "query_string": connection.scope["query_string"],
-            "headers": headers,
-            "client": connection.scope.get("client"),
-            "server": connection.scope.get("server"),
-            "state": connection.scope.get("state", {}),
-            "app": connection.scope.get("app"),
-        }
+        scope = {name: value for name, value in connection.scope.items() if not _of_the_connection(name)}
+        scope["type"] = "http"
+        scope["method"] = "GET"
+        scope["scheme"] = "https" if scope.get("scheme") in {"wss", "https"} else "http"
+        scope["headers"] = headers
         await self._run(scope, _nothing, _ignore)
         found: str = scope[_FOUND]
         return found
+
+
+def _of_the_connection(name: str) -> bool:
+    return name in _OF_THE_CONNECTION or name.startswith("fastapi")
 
 
 def _of_handshake(name: bytes, authorization: str | None) -> bool:

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from raincheck.core.trace_context import TraceContext
 
 LONGEST_WAIT = 60.0
+LARGEST_METADATA = 16  # keys
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+# Blanks are taken for good (`*+`): shared out between two places in every possible way, some thousand of them in one
+# header would hold the event loop for seconds.
 _PREFERENCE = re.compile(
-    r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[!#$%&'*+.^_`|~0-9A-Za-z-]+))?\s*((?:;[^,]*)?)(?:,|$)""",
+    r"""\s*+([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*+(?:=\s*+("(?:[^"\\]|\\.)*"|[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*+)?"""
+    r"""((?:;[^,]*)?)(?:,|$)""",
 )
 _KEY_LENGTH = 255
-_TAGS = 16
 _TAG_LENGTH = 256
 _LONGEST_NUMBER = 32
 _LONGEST_DELAY = timedelta(days=366)
@@ -213,7 +216,7 @@ def operation_metadata(values: Iterable[str]) -> dict[str, str]:
             'Operation-Metadata must be a dictionary of quoted strings (RFC 9651), such as: customer="42", env="test".'
         )
         raise MalformedRequest(detail)
-    if len(found) > _TAGS or any(len(text) > _TAG_LENGTH for pair in found.items() for text in pair):
+    if len(found) > LARGEST_METADATA or any(len(text) > _TAG_LENGTH for pair in found.items() for text in pair):
         detail = "Operation-Metadata takes at most 16 keys with at most 256 characters in each key and value."
         raise MalformedRequest(detail)
     return found
@@ -288,9 +291,9 @@ def parse_moment(text: str) -> datetime | None:
 def _http_date(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+        return None if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):  # the end of the year 9999 in a zone to the west is beyond all dates
         return None
-    return None if found.tzinfo is None else found.astimezone(UTC)
 
 
 def etag_matches(header: str | None, version: int) -> bool:

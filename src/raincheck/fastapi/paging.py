@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from raincheck.core.errors import MalformedRequest
 from raincheck.core.names import is_operation_id
 from raincheck.core.operation import Status
-from raincheck.fastapi.negotiation import parse_moment
+from raincheck.fastapi.negotiation import LARGEST_METADATA, parse_moment
 from raincheck.ports import ListQuery
 
 if TYPE_CHECKING:
@@ -39,12 +39,13 @@ def list_query(pairs: Iterable[tuple[str, str]], *, owner: str | None) -> ListQu
         if name == "status":
             statuses.extend(_status(text) for text in value.split(","))
         elif name.startswith("tag.") and len(name) > len("tag."):
-            tags[name.removeprefix("tag.")] = value
+            _once(tags, name.removeprefix("tag."), value, name)
         elif name in _KNOWN:
-            if name in single:
-                detail = f"{name} was sent twice. Send it once."
-                raise MalformedRequest(detail)
-            single[name] = value
+            _once(single, name, value, name)
+    if len(tags) > LARGEST_METADATA:
+        # No operation could match, and databases take a limited number of conditions.
+        detail = f"{len(tags)} tags were sent, and no operation has more than {LARGEST_METADATA}. Send fewer."
+        raise MalformedRequest(detail)
     query = ListQuery(
         owner=owner,
         statuses=tuple(dict.fromkeys(statuses)),
@@ -58,6 +59,13 @@ def list_query(pairs: Iterable[tuple[str, str]], *, owner: str | None) -> ListQu
     if token is None:
         return query
     return _continued(query, token)
+
+
+def _once(found: dict[str, str], key: str, value: str, name: str) -> None:
+    if key in found:
+        detail = f"{name[:80]} was sent twice. Send it once."
+        raise MalformedRequest(detail)
+    found[key] = value
 
 
 def page_token(query: ListQuery, *, last_id: str) -> str:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, params
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.utils import is_body_allowed_for_status_code
 from starlette.responses import JSONResponse, Response
 
@@ -117,6 +118,17 @@ def prepare(function: Callable[..., Any], *, registry: Registry, options: dict[s
     return Prepared(plan, kind, submitter, _route_options(kind, binding, options, result, registry))
 
 
+def said_for_all(router: APIRouter, function: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a router says once for all of its routes, and FastAPI would take over from it by itself.
+
+    Our routes have an ``operation_id`` and a response class of their own, which would outrank it.
+    """
+    found: dict[str, Any] = {"generate_unique_id_function": router.generate_unique_id_function}
+    if _returned_response(function) is None:
+        found["response_class"] = router.default_response_class
+    return {name: value for name, value in found.items() if not isinstance(value, DefaultPlaceholder)}
+
+
 def _executor(function: Callable[..., Any], chosen: str | None) -> str:
     name = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', function)}"
     is_async = inspect.iscoroutinefunction(function)
@@ -152,7 +164,7 @@ def _kind(
             function=function,
             executor=executor,
             retry=_retry(options.get("retry")),
-            timeout=None if options.get("timeout") is None else _duration("timeout", options["timeout"]),
+            timeout=_timeout(options.get("timeout")),
             max_losses=_at_least_one("max_losses", options.get("max_losses", 3)),
             retention=_retention(options.get("retention", "7d")),
             memory_limit=_memory_limit(options.get("memory_limit"), executor),
@@ -199,9 +211,20 @@ def _whole(name: str, number: Any) -> int:
 def _duration(name: str, value: Any) -> timedelta:
     try:
         return duration(value)
-    except (ValueError, TypeError) as error:
+    except TypeError as error:
+        msg = f"{name}={value!r} is not a duration; write seconds, a text such as '30m', or a timedelta"
+        raise ValueError(msg) from error
+    except ValueError as error:
         msg = f"{name}: {error}"
         raise ValueError(msg) from error
+
+
+def _timeout(value: Any) -> timedelta | None:
+    found = None if value is None else _duration("timeout", value)
+    if found == timedelta(0):
+        msg = f"timeout={value!r} would end every run at once; use None for no limit"
+        raise ValueError(msg)
+    return found
 
 
 def _retention(value: Any) -> timedelta:
@@ -288,6 +311,10 @@ def _result_documentation(
 def _returned_response(function: Callable[..., Any]) -> type[Response] | None:
     try:
         kind, _ = split(evaluated(inspect.signature(function).return_annotation, function))
-    except UnknownAnnotation:
+    except (
+        UnknownAnnotation,
+        TypeError,
+        ValueError,
+    ):  # the analysis will say what is wrong
         return None
     return kind if isinstance(kind, type) and issubclass(kind, Response) else None

@@ -34,7 +34,7 @@ from raincheck.fastapi.websocket import SocketEndpoint
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from fastapi import APIRouter
+    from fastapi import APIRouter, FastAPI
     from starlette.types import Receive, Scope, Send
 
     from raincheck.fastapi.serving import Gateway
@@ -55,15 +55,15 @@ class OperationRoutes(NamedTuple):
 def operation_routes(
     gateway: Gateway,
     *,
+    application: FastAPI,
     owner: Callable[..., Any] | None,
     dependencies: Sequence[Any],
-    outer_dependencies: Sequence[Any] = (),
     allowed_origins: Sequence[str] = (),
     webhooks: bool = False,
 ) -> OperationRoutes:
     """Return all operation routes, guarded by the dependencies.
 
-    :param outer_dependencies: those of the application, which FastAPI adds to the routers and nobody to live routes.
+    :param application: has dependencies of its own, which FastAPI adds to the routers and nobody to live routes.
     :param webhooks: whether the application sends any, so that there are deliveries to look at.
     """
     router = RouterUnder(
@@ -74,7 +74,12 @@ def operation_routes(
     )
     routes = OperationHandlers(gateway, listed=owner is not None)
     caller = owner_parameter(owner)
-    authorisation = Authorisation(owner=caller, guards=[*outer_dependencies, *dependencies])
+    authorisation = Authorisation(
+        owner=caller,
+        guards=[*application.router.dependencies, *dependencies],
+        prefix=gateway.prefix,
+        application=application,
+    )
     streams = StreamRoutes(gateway, authorisation=authorisation, listed=owner is not None)
     tickets = TicketRoutes(gateway)
 

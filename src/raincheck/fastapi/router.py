@@ -9,8 +9,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from raincheck.core.errors import DefinitionError
 from raincheck.fastapi.guards import has_guarding_parameter
-from raincheck.fastapi.registration import Registry, prepare
+from raincheck.fastapi.registration import Registry, prepare, said_for_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,10 +113,17 @@ def operation_decorator(
     path: str,
     options: dict[str, Any],
 ) -> Callable[[F], F]:
-    """Return the decorator that registers a function and gives it back unchanged, directly callable."""
+    """Return the decorator that registers a function and gives it back unchanged, directly callable.
+
+    :raises DefinitionError: the path is none.
+    """
+    if not isinstance(path, str):
+        shown = getattr(path, "__qualname__", repr(path))
+        msg = f"{shown} stands where a path belongs. Write the decorator with its path: @rain.{method.lower()}('/…')."
+        raise DefinitionError(msg)
 
     def decorate(function: F) -> F:
-        prepared = prepare(function, registry=registry, options=options)
+        prepared = prepare(function, registry=registry, options={**said_for_all(target, function), **options})
         own = target if isinstance(target, OperationRouter) else None  # an application's dependencies guard all routes
         if options.get("dependencies") or (own and own.dependencies) or has_guarding_parameter(prepared.plan):
             registry.guarded.append(f"{prepared.plan.name} ({own.prefix if own else ''}{path})")

@@ -142,8 +142,13 @@ class EventStream(Response):
                 raise
         finally:
             watching.cancel()
-            if self.closed is not None:
-                await asyncio.shield(asyncio.ensure_future(self.closed()))
+            await self._tell_closed()
+        if self.background is not None:
+            await self.background()
+
+    async def _tell_closed(self) -> None:
+        if self.closed is not None:
+            await asyncio.shield(asyncio.ensure_future(self.closed()))
 
     async def _begin(self, source: Source) -> None:
         await self._send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

@@ -184,7 +184,7 @@ class Submitter:
         if not operation.done:
             return self._accepted(request, parts, operation, options)
         answer = await result_response(operation, request=request, blobs=parts.blobs)
-        answer.headers["Vary"] = "Prefer"
+        answer.headers.add_vary_header("Prefer")
         preference = applied(options.preferences, waited=True, asynchronous=False)
         if preference is not None:
             answer.headers["Preference-Applied"] = preference

@@ -44,12 +44,12 @@ class RoutesUnder(BaseRoute):
     """
 
     def __init__(self, under: str, routes: Sequence[BaseRoute]) -> None:
-        self._under = under
+        self.under = under
         self.routes = list(routes)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Return the first match that is full; a partial one would tell of a method, which these answer themselves."""
-        if self._under in scope["path"]:
+        if self.under in scope["path"]:
             for route in self.routes:
                 match, child = route.matches(scope)
                 if match is Match.FULL:

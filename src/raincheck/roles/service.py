@@ -138,7 +138,8 @@ class Service:
                     f"The key {submission.idempotency_key!r} was used with a different request. "
                     "Use a new key for a new request."
                 )
-                raise IdempotencyKeyReused(detail, operation_id=operation.id)
+                # Without an owner rule the id is all that lets its holder in, and a key may be guessed.
+                raise IdempotencyKeyReused(detail, operation_id=operation.id if submission.owner else None)
             case Tombstone():
                 raise _gone(submitted)
 

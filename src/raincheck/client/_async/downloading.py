@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from raincheck.client._async.connection import AsyncConnection
 
 _MOST_CUTS = 10
+_NO_SUCH_PART = 416  # RFC 9110 §15.5.17
 
 
 async def save_to(path: str | os.PathLike[str], connection: AsyncConnection, url: httpx2.URL) -> int:
@@ -43,6 +44,12 @@ async def _transferred(file: IO[bytes], connection: AsyncConnection, url: httpx2
             headers |= {"Range": f"bytes={size}-", "If-Range": etag}
         response = await connection.send("GET", url, headers=headers, stream=True)
         try:
+            if response.status_code == _NO_SUCH_PART and size:
+                if response.headers.get("content-range") == f"bytes */{size}":
+                    file.flush()
+                    return size  # the cut came after the last byte
+                etag = ""
+                continue
             if response.status_code != 206:  # noqa: PLR2004 - RFC 9110 §15.3.7: a part
                 file.seek(0)
                 file.truncate()

@@ -128,17 +128,18 @@ class Client:
             self._addresses.of_route(path),
             again=idempotency_key is not None and replayable(content, files),
             read=READ_TIMEOUT if not wait else wait + _ANSWER_GRACE,
-            headers={**asked.render(), **(headers or {})},
+            headers=asked.beside(headers or {}),
             **{name: value for name, value in {**body, "params": params}.items() if value is not None},
         )
         return self._handle_of(response)
 
     def _handle_of(self, response: httpx2.Response) -> OperationHandle:
-        if response.status_code == 202:  # noqa: PLR2004 - RFC 9110 §15.3.3: accepted
-            return accepted(self._connection, response)
+        # Only the function's own answer names its operation in a header, and that may be a 202 as well.
         operation_id = response.headers.get("operation-id")
         if operation_id is not None:
             return answered(self._connection, response, operation_id)
+        if response.status_code == 202:  # noqa: PLR2004 - RFC 9110 §15.3.3: accepted
+            return accepted(self._connection, response)
         if response.is_error:
             raise answered_with(response)
         advice = "Is the route decorated by Raincheck?"
