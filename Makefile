@@ -10,6 +10,8 @@ UV     ?= uv
 ARGS   ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start hundreds of programs: they keep the bytecode of this folder, also where the environment forbids it.
+export PYTHONDONTWRITEBYTECODE :=
 
 BIN     := $(VENV)/bin
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -19,6 +21,8 @@ DEV     := $(VENV)/.dev
 PEERS   := $(VENV)-peers
 OLDEST  := $(VENV)-oldest
 CORE_TESTS = $(addprefix tests/,core conformance fastapi contract roles executors stores client cli webhooks)
+# A file of tests stays on one worker, and folders stay together, since tests of one folder share servers.
+PYTEST   = -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 EDITABLE = $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
            --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
@@ -36,7 +40,7 @@ demo: $(DEMO)  ## run the demo on http://127.0.0.1:$(PORT); Ctrl-C ends it
 	@$(BIN)/raincheck demo --port $(PORT) $(ARGS)
 
 test: $(DEV)  ## run the tests (ARGS="-k name -x" goes to pytest)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python $(PYTEST) $(ARGS)
 
 oldest:  ## run the tests with the oldest packages that pyproject.toml allows (needs uv)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(OLDEST)
@@ -45,7 +49,7 @@ oldest:  ## run the tests with the oldest packages that pyproject.toml allows (n
 	    --output-file $(OLDEST)/all.txt
 	$(UV) pip install --quiet --python $(OLDEST)/bin/python --requirement $(OLDEST)/all.txt
 	$(UV) pip install --quiet --python $(OLDEST)/bin/python --no-deps --no-build-isolation --editable .
-	$(OLDEST)/bin/python -m pytest -n 2 --dist loadfile $(if $(ARGS),$(ARGS),$(CORE_TESTS))
+	$(OLDEST)/bin/python $(PYTEST) $(if $(ARGS),$(ARGS),$(CORE_TESTS))
 
 check: $(DEV)  ## lint, format, types, layers, generated files
 	$(BIN)/ruff check .
@@ -70,7 +74,7 @@ screenshots: $(DEV)  ## make docs/images/page-*.png from the demo at work, in Ch
 	$(BIN)/python tools/screenshots.py
 
 chaos: $(DEV)  ## kill, pause and starve real processes at length (ARGS="--rounds 50 --seed 1")
-	CHAOS_DEEP=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/chaos tests/engines
+	CHAOS_DEEP=1 $(BIN)/python $(PYTEST) tests/chaos tests/engines
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 storms: $(DEV)  ## 500 kills, 200 pauses and 40 ends at random moments (ARGS="--seed 1"; half an hour)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from raincheck.core.outcome import Interrupted
 from raincheck.executors.process import ProcessExecutor
-from tests.executors import operations
-from tests.executors.operations import Signalling, invocation, kind_of
+from tests.executors import child_operations, operations
+from tests.executors.invoking import Signalling, invocation, kind_of
 
 if TYPE_CHECKING:
     from raincheck.core.events import Output
@@ -39,7 +39,7 @@ async def whole_run(executor: ProcessExecutor) -> float:
 
 async def start_to_first_chunk_and_cancel_to_dead(executor: ProcessExecutor) -> tuple[float, float]:
     recorder = Signalling()
-    run = invocation(operations.spin, recorder=recorder)
+    run = invocation(child_operations.spin, recorder=recorder)
     began = time.perf_counter()
     running = asyncio.create_task(executor.run(run))
     await recorder.first_output()
@@ -61,7 +61,7 @@ async def chunks_a_second(executor: ProcessExecutor) -> float:
 async def measure() -> None:
     executor = ProcessExecutor(slots=2)
     began = time.perf_counter()
-    await executor.start([kind_of(operations.add)])
+    await executor.start([kind_of(operations.add), kind_of(child_operations.spin)])
     imported = time.perf_counter() - began
     await whole_run(executor)
     runs = [await whole_run(executor) for _ in range(ROUNDS)]

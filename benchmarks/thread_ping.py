@@ -19,7 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from raincheck.executors.thread import ThreadExecutor
-from tests.executors.operations import Signalling, invocation, operation
+from tests.executors.invoking import Signalling, invocation, operation
 
 INTERVALS = (0.005, 0.001, 0.0005, 0.0002)
 BUSY = (0, 2, 4)

@@ -28,6 +28,7 @@ from raincheck.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
+STARTING = 90.0  # seconds; a loaded machine imports slowly
 LEASE = 15.0
 FLEET_LEASE = 2.0
 LONG_BEFORE_THE_LEASE_ENDS = LEASE / 2
@@ -82,7 +83,7 @@ class Server:
                 return self.client.get("/alive").status_code == 200
             return False
 
-        until(answers, what="an answer of the server")
+        until(answers, patience=STARTING, what="an answer of the server")
         return self
 
     def submit(self, kind: str, *, headers: dict[str, str] | None = None, **order: Any) -> str:

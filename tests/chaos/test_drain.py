@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.chaos.driver import LONG_BEFORE_THE_LEASE_ENDS, Scene
+from tests.chaos.driver import LONG_BEFORE_THE_LEASE_ENDS, PATIENCE, Scene
 
 pytestmark = pytest.mark.chaos
 
@@ -31,8 +31,8 @@ def test_short_work_finishes_within_the_grace_and_long_work_is_handed_back(scene
     poller = threading.Thread(target=wait_long)
     poller.start()
     time.sleep(0.2)
-    assert server.terminate() < 5.0
-    poller.join(5.0)
+    assert server.terminate() < LONG_BEFORE_THE_LEASE_ENDS
+    poller.join(PATIENCE)
     assert waited, "the long-poll got no answer"
     assert waited[0] < LONG_BEFORE_THE_LEASE_ENDS
     assert not scene.living_pids()
@@ -52,7 +52,7 @@ def test_a_thread_that_never_ends_does_not_hold_up_the_exit(scene: Scene) -> Non
     server = scene.start().ready()
     endless = server.submit("endless")
     scene.begun(endless)
-    assert server.terminate() < 5.0
+    assert server.terminate() < LONG_BEFORE_THE_LEASE_ENDS
     again = scene.start().ready()
     ready_at = time.monotonic()
     assert scene.begun(endless, run=2).at - ready_at < LONG_BEFORE_THE_LEASE_ENDS

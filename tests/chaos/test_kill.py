@@ -20,14 +20,14 @@ def test_a_killed_server_resumes_everything_it_had_accepted(scene: Scene) -> Non
     """Work of all kinds, running and queued, goes on after a restart: same ids, attempt 1, one end each."""
     scene.settings["RAINCHECK_PROCESS_SLOTS"] = "2"
     server = scene.start().ready()
-    running = [server.submit(kind, steps=4, pause=0.25) for kind in KINDS]
+    running = [server.submit(kind, steps=4, linger=100, pause=0.25) for kind in KINDS]
     family = server.submit("family", pause=1.0)
     queued = [server.submit("process", steps=1, pause=0.05, progress=True) for _ in range(3)]
     for operation_id in (*running, family):
         scene.begun(operation_id)
     until(lambda: any(effect.phase == "step0" for effect in scene.effects()), what="a first step")
     server.kill()
-    until(lambda: not scene.living_pids(), patience=5.0, what="the end of the killed server's children")
+    until(lambda: not scene.living_pids(), what="the end of the killed server's children")
 
     again = scene.start().ready()
     ready_at = time.monotonic()
@@ -44,7 +44,7 @@ def test_a_second_process_takes_over_long_before_the_lease_ends(scene: Scene) ->
     """By the lock that frees at a death on one machine; within some leases where only they tell."""
     first, second = (scene.start() for _ in range(2))
     first.ready(), second.ready()
-    operations = [first.submit(kind, steps=4, pause=0.3) for kind in KINDS]
+    operations = [first.submit(kind, steps=4, linger=100, pause=0.3) for kind in KINDS]
     begins = [scene.begun(operation_id) for operation_id in operations]
     owner = psutil.Process(begins[0].pid).pid
     victim, survivor = (first, second) if owner == first.pid else (second, first)
@@ -61,7 +61,8 @@ def test_a_killed_worker_of_a_multi_worker_server_loses_nothing(scene: Scene) ->
     """With ``--workers 2`` the other worker, or the one started again, finishes what the killed one ran."""
     server = scene.start("--workers", "2").ready()
     pids = until(lambda: serving(server.client, 2), what="two serving workers")
-    operations = [server.submit(kind, steps=3, pause=0.3) for kind in KINDS for _ in range(2)]
+    operations = [server.submit("async", steps=3, linger=100, pause=0.3)]
+    operations += [server.submit(kind, steps=3, pause=0.3) for kind in KINDS for _ in range(2)]
     victim = scene.begun(operations[0]).pid
     assert victim in pids
     os.kill(victim, signal.SIGKILL)
@@ -92,21 +93,21 @@ def test_a_killed_worker_program_hands_its_work_to_another(scene: Scene) -> None
     server = scene.start()
     first = scene.start_worker()
     server.ready()
-    operations = [server.submit(kind, steps=3, pause=0.3) for kind in KINDS]
+    operations = [server.submit(kind, steps=3, linger=100, pause=0.3) for kind in KINDS]
     for operation_id in operations:
         scene.begun(operation_id)
     second = scene.start_worker()
     first.kill()
     scene.finished(operations, by=server)
     assert {operation.run for operation, _ in scene.judge(operations).values()} == {2}
-    assert second.terminate() < 5.0
+    assert second.terminate() < LONG_BEFORE_THE_LEASE_ENDS
 
 
 def test_a_killed_child_harms_no_sibling(scene: Scene) -> None:
     """KILL of one operation's child, then of the fork server: it runs again, others do not notice."""
     scene.settings["RAINCHECK_PROCESS_SLOTS"] = "3"
     server = scene.start().ready()
-    operations = [server.submit("process", steps=5, pause=0.2) for _ in range(2)]
+    operations = [server.submit("process", steps=5, linger=100, pause=0.2) for _ in range(2)]
     bystander = server.submit("async", steps=5, pause=0.2)
     child, sibling = (scene.begun(operation_id) for operation_id in operations)
     os.kill(child.pid, signal.SIGKILL)
@@ -144,7 +145,7 @@ def test_an_operation_that_kills_its_process_each_time_ends_as_worker_lost(scene
 def test_what_was_started_with_its_acceptance_survives_a_kill_right_after_the_202(scene: Scene) -> None:
     """The lease is committed with the operation, so the lock of the dead worker tells to run it again."""
     server = scene.start().ready()
-    operations = [server.submit("async", steps=2, pause=0.2)]
+    operations = [server.submit("async", steps=2, linger=100, pause=0.2)]
     server.kill()
     record, _ = scene.read(operations)[operations[0]]
     assert (record.status, record.version, record.run) == (Status.RUNNING, 2, 1)

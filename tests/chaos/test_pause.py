@@ -24,16 +24,16 @@ def test_a_paused_process_loses_its_work_and_writes_nothing_afterwards(scene: Sc
     paused_at = time.monotonic()
     seconds = [scene.begun(operation_id, run=2) for operation_id in operations]
     assert all(psutil.Process(second.pid).pid != first.pid for first, second in zip(begins, seconds, strict=True))
-    assert max(second.at for second in seconds) - paused_at < 2 * 2.0 + 2.5
+    assert max(second.at for second in seconds) - paused_at < 5 * 2.0
 
     stale.resume()
     child = begins[KINDS.index("process")].pid
-    until(lambda: not alive(child), patience=5.0, what="the end of the stale child")
+    until(lambda: not alive(child), what="the end of the stale child")
 
     def stale_work() -> list[float]:
         return [effect.at for effect in scene.effects() if effect.run == 1]
 
-    until(lambda: time.monotonic() - max(stale_work()) > 1.0, patience=6.0, what="the end of the stale work")
+    until(lambda: time.monotonic() - max(stale_work()) > 1.0, what="the end of the stale work")
     for operation_id in operations:
         stale.client.post(f"/operations/{operation_id}/cancel")
     scene.finished(operations, by=other)

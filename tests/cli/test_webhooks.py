@@ -14,7 +14,7 @@ from raincheck.core.deliveries import Attempt, DeliveryStatus, Health
 from raincheck.core.endpoints import Callback, Endpoint
 from raincheck.core.operation import Status
 from raincheck.ports import ListQuery
-from raincheck.testing.conformance.deliveries import OTHER, URL, a_delivery, a_delivery_claim, settled
+from raincheck.testing.conformance.delivery_specimens import OTHER, URL, a_delivery, a_delivery_claim, settled
 from raincheck.testing.conformance.specimens import NOW, SECOND, brought_to, submitted
 from tests.contract.receiver import SECRET, Receiver
 

@@ -21,7 +21,10 @@ HERE = Path(__file__).resolve().parent
 _RUNNING: list[Server] = []
 _SHARED: dict[str, Server] = {}
 ONE, TWO, FLEET = "one-process", "two-processes", "fleet-on-postgresql"
-SLICE = {"test_changes", "test_idempotency", "test_status", "test_streams", "test_socket"}
+SLICE = {
+    *("test_changes", "test_idempotency", "test_socket", "test_status"),
+    *("test_streams", "test_stream_ends", "test_streams_of_many", "test_tickets", "test_waiting"),
+}
 """Modules whose tests run on PostgreSQL too, with a web process that runs nothing and a worker program beside it."""
 STORE = os.environ.get("CONTRACT_STORE", "")
 

@@ -190,3 +190,9 @@ def reading_everywhere(caller: Caller, path: str, **options: Any) -> Iterator[li
 def events(frames: list[Frame]) -> list[tuple[str, int]]:
     """Return types and versions."""
     return [(frame.event, frame.version) for frame in frames]
+
+
+def everything(caller: Caller, operation: dict[str, Any]) -> list[Frame]:
+    """Return all frames of an operation that is done, from its beginning."""
+    with reading(caller, operation["links"]["events"], params={"after": 0}) as reader:
+        return reader.rest()

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 from contextlib import suppress
 
 import pytest
@@ -79,7 +78,6 @@ def test_draining_is_503(start_server, processes):
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(head(caller, "/reports", *lines))
         assert connection.recv(1000).startswith(b"HTTP/1.1 100")
-        began = time.monotonic()
         server.terminate()
         for poll in polls:
             answer = poll.answer
@@ -91,7 +89,6 @@ def test_draining_is_503(start_server, processes):
     assert int(headers["retry-after"]) >= 1
     assert json.loads(content)["type"] == "urn:raincheck:problem:draining"
     assert server.process.wait(timeout=PATIENCE) is not None
-    assert time.monotonic() - began < 5, server.log
     for name in names:
         server.give(name)
     restarted = start_server("few", server.folder)

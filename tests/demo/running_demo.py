@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 90.0  # seconds; a first start builds fonts and a loaded machine is slow
+ENDING = 30.0
 
 
 class RunningDemo:
@@ -65,8 +66,8 @@ class RunningDemo:
     def end(self, number=signal.SIGTERM):
         """Send a signal, wait for the end, and return the exit status."""
         self.process.send_signal(number)
-        status = self.process.wait(timeout=20)
-        self.reader.join(timeout=20)
+        status = self.process.wait(timeout=ENDING)
+        self.reader.join(timeout=ENDING)
         while (line := self.lines.get()) is not None:
             self.said += line
         return status

@@ -10,7 +10,7 @@ import pytest
 from raincheck.core.outcome import Interrupted, Returned
 from raincheck.executors.asyncio_ import AsyncioExecutor
 from tests.executors import operations
-from tests.executors.operations import Signalling, invocation, operation
+from tests.executors.invoking import Signalling, invocation, operation
 
 pytestmark = pytest.mark.anyio
 entered = threading.Event()

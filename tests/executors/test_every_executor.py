@@ -14,8 +14,8 @@ from raincheck.executors.asyncio_ import AsyncioExecutor
 from raincheck.executors.process import ProcessExecutor
 from raincheck.executors.thread import ThreadExecutor
 from raincheck.logs import operation_records
-from tests.executors import operations
-from tests.executors.operations import Signalling, invocation, kind_of
+from tests.executors import child_operations, operations
+from tests.executors.invoking import Signalling, invocation, kind_of
 
 pytestmark = pytest.mark.anyio
 HANG = 60
@@ -192,7 +192,7 @@ async def test_stop_ends_what_runs(executor):
 
 async def test_the_newest_progress_arrives_before_the_outcome(executor):
     """However many values were superseded, the last one is there at the end."""
-    run = invocation(operations.count_progress, count=1000)
+    run = invocation(child_operations.count_progress, count=1000)
     await executor.run(run)
     newest = run.context.recorder.progresses[-1]
     assert newest == Progress(fraction=1.0, current=1000, total=1000)
@@ -200,7 +200,7 @@ async def test_the_newest_progress_arrives_before_the_outcome(executor):
 
 async def test_log_records_of_a_run_carry_its_operation(executor):
     """The logging module's records name the operation wherever they are made; ``op.log`` reaches the recorder."""
-    run = invocation(operations.log_something)
+    run = invocation(child_operations.log_something)
     with operation_records():
         assert returned(await executor.run(run)) == [run.context.id, "log_something", 2]
     (line,) = run.context.recorder.logs

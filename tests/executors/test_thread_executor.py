@@ -14,7 +14,7 @@ from raincheck.core.outcome import Returned
 from raincheck.executors._switch_interval import BUSY_INTERVAL, SwitchInterval
 from raincheck.executors.thread import ThreadExecutor
 from tests.executors import operations
-from tests.executors.operations import Signalling, invocation, operation
+from tests.executors.invoking import Signalling, invocation, operation
 
 pytestmark = pytest.mark.anyio
 release = threading.Event()
@@ -125,7 +125,7 @@ def test_a_switch_interval_set_by_others_is_left_alone():
 PROGRAM = """
 import asyncio, time
 from raincheck.executors.thread import ThreadExecutor
-from tests.executors.operations import Signalling, invocation, operation
+from tests.executors.invoking import Signalling, invocation, operation
 
 @operation(executor="thread")
 def never_end(op):

@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import types
-from typing import Annotated, Any
-
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import FileResponse, HTMLResponse
 from openapi_spec_validator import validate
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel
 
-from raincheck import Callbacks, Raincheck
 from raincheck.core.operation import Status
 from raincheck.fastapi.models import OperationStatus
-from tests.openapi.application import SECRET, Report, application
+from tests.openapi.application import Report, application
+from tests.openapi.documents import document_of, operations, reference, schema_of
 
 LINE = {"schema": {"type": "string"}}
 PROBLEM = {"$ref": "#/components/schemas/OperationProblem"}
-
-
-def document_of(register, *, app=None, **options):
-    """Return the valid document of an application with the kinds that ``register(rain)`` adds."""
-    app = app or FastAPI()
-    rain = Raincheck(app, store="memory:", **options)
-    register(rain)
-    document = app.openapi()
-    validate(document)
-    return document
-
-
-def schema_of(document, path, method="post", status="202", media_type="application/json"):
-    return document["paths"][path][method]["responses"][status]["content"][media_type]["schema"]
-
-
-def reference(name):
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def operations(document):
-    return [operation for path in document["paths"].values() for operation in path.values()]
 
 
 @pytest.fixture(scope="module")
@@ -180,88 +154,6 @@ def test_files_and_texts_are_documented_under_their_media_type():
     assert contents == {"/page": {"text/html"}, "/file": {"*/*"}, "/pdf": {"application/pdf"}}
 
 
-class Operation(BaseModel):
-    """A user's model with the name of ours."""
-
-    surgeon: str
-
-
-@pytest.mark.parametrize(
-    ("result", "name"),
-    [
-        (list[Report], "ListReportOperation"),
-        (dict[str, int], "DictStrIntOperation"),
-        (int, "IntOperation"),
-        (Report | None, "ReportOperation"),
-        (int | Report, "IntOrReportOperation"),
-        (Annotated[Report, Body()], "ReportOperation"),
-        (Operation, "OperationOperation"),
-        (None, "Operation"),
-        (Any, "Operation"),
-    ],
-)
-def test_every_result_gives_its_operation_a_name(result, name):
-    """Models, containers, primitives, unions, nothing, and a user's model that is called as ours."""
-
-    def register(rain):
-        def kind(): ...
-
-        kind.__annotations__["return"] = result
-        rain.post("/kind")(kind)
-
-    assert schema_of(document_of(register), "/kind")["$ref"].endswith(name)
-
-
-def test_kinds_with_the_same_result_share_one_component():
-    """Clients get one type for them."""
-
-    def register(rain):
-        @rain.post("/one")
-        def one() -> Report: ...
-
-        @rain.post("/two")
-        def two() -> Report: ...
-
-    document = document_of(register)
-    assert schema_of(document, "/one") == schema_of(document, "/two") == reference("ReportOperation")
-
-
-@pytest.mark.parametrize("separate", [False, True])
-def test_models_of_one_name_from_two_modules_are_told_apart(separate):
-    """By their modules, as FastAPI does, and so are their operations; nothing crashes."""
-
-    def register(rain):
-        for module in ("shop", "stock"):
-            sys.modules.setdefault(module, types.ModuleType(module))
-            model = create_model("Invoice", __module__=module, **{module: (int, ...)})
-
-            def kind(order): ...
-
-            kind.__name__ = module
-            kind.__annotations__ = {"order": model, "return": model}
-            rain.post(f"/{module}")(kind)
-
-    document = document_of(register, app=FastAPI(separate_input_output_schemas=separate))
-    assert schema_of(document, "/shop") == reference("shop__InvoiceOperation")
-    assert schema_of(document, "/stock") == reference("stock__InvoiceOperation")
-
-
-def test_a_users_problem_model_of_our_name_is_told_apart():
-    """The problem answers then refer to ours by its long name, and to nothing that does not exist."""
-
-    def register(rain):
-        model = create_model("OperationProblem", __module__=__name__, cause=(str, ...))
-
-        def kind(): ...
-
-        kind.__annotations__["return"] = model
-        rain.post("/kind")(kind)
-
-    document = document_of(register)
-    found = schema_of(document, "/kind", status="409", media_type="application/problem+json")
-    assert found == reference("raincheck__fastapi__models__OperationProblem")
-
-
 def test_what_the_user_documents_survives():
     """`responses`, `tags`, `openapi_extra`, `summary`, `response_description`, `status_code`, `deprecated`."""
 
@@ -353,70 +245,3 @@ def test_the_users_own_way_of_making_operation_ids_is_kept():
 
     found = {operation["operationId"] for operation in operations(document_of(register))}
     assert {"makeOne", "custom_two"} <= found
-
-
-# --- webhooks -----------------------------------------------------------------------------------------------------
-
-
-def test_a_submit_documents_the_callback_it_makes(document):
-    """Typed by the route's own result, with the headers that sign it; operation ids stay unique."""
-    (callback,) = document["paths"]["/reports"]["post"]["callbacks"].values()
-    sent = callback["{$request.header.callback-url}"]["post"]
-    assert sent["operationId"] == "create_reportCallback"
-    assert sent["requestBody"]["content"]["application/json"]["schema"] == reference("ReportOperationWebhook")
-    assert document["components"]["schemas"]["ReportOperationWebhook"]["properties"]["data"] == reference(
-        "ReportOperation"
-    )
-    names = {each["name"] for each in sent["parameters"] if each["required"]}
-    assert names == {"webhook-id", "webhook-timestamp", "webhook-signature"}
-    asked = {each["name"] for each in document["paths"]["/reports"]["post"]["parameters"]}
-    assert {"Callback-Url", "Callback-Events"} <= asked
-    ids = [
-        way["operationId"]
-        for operation in operations(document)
-        for routes in operation.get("callbacks", {}).values()
-        for path in routes.values()
-        for way in path.values()
-    ]
-    ids += [operation["operationId"] for operation in operations(document)]
-    ids += [way["operationId"] for path in document["webhooks"].values() for way in path.values()]
-    assert len(set(ids)) == len(ids)
-
-
-def test_configured_webhooks_are_documented_by_their_events(document):
-    """Those that some endpoint asked for, and no others."""
-    assert set(document["webhooks"]) == {"operation.succeeded", "operation.failed", "operation.cancelled"}
-    sent = document["webhooks"]["operation.failed"]["post"]
-    assert sent["requestBody"]["content"]["application/json"]["schema"] == reference("OperationWebhook")
-
-
-def test_an_application_without_webhooks_documents_none():
-    """No header, no callback, no route for what does not exist."""
-    document = document_of(lambda rain: rain.post("/reports")(report_of_nothing))
-    assert "webhooks" not in document
-    submit = document["paths"]["/reports"]["post"]
-    assert "callbacks" not in submit
-    assert not [each for each in submit["parameters"] if each["name"].startswith("Callback")]
-    assert not [path for path in document["paths"] if "deliveries" in path]
-
-
-def test_a_users_own_callbacks_stay_beside_ours():
-    """FastAPI's argument works as on ordinary routes."""
-    router = APIRouter()
-
-    @router.post("{$request.query.notify}")
-    def notify() -> None:
-        """What the user sends."""
-
-    callbacks = Callbacks(secret=SECRET)
-    document = document_of(
-        lambda rain: rain.post("/reports", callbacks=router.routes)(report_of_nothing),
-        callbacks=callbacks,
-        public_url="https://api.example.com",
-    )
-    paths = {path for routes in document["paths"]["/reports"]["post"]["callbacks"].values() for path in routes}
-    assert paths == {"{$request.query.notify}", "{$request.header.callback-url}"}
-
-
-async def report_of_nothing() -> Report:
-    return Report(title="", pages=1, chapters=[])

@@ -53,12 +53,19 @@ def python_client(tmp_path_factory):
             del sys.modules[name]
 
 
-def test_the_python_client_submits_and_polls_typed(python_client):
+@pytest.fixture(scope="module")
+def url():
+    """The address of one server for all clients; each request has a key or a title of its own."""
+    with served() as address:
+        yield address
+
+
+def test_the_python_client_submits_and_polls_typed(python_client, url):
     """Submit, wait for the operation, and read its result as the model of the document."""
     models = python_client("models")
     create_report = python_client("api.default.create_report")
     get_operation = python_client("api.operations.get_operation")
-    with served() as url, python_client("client").Client(base_url=url) as client:
+    with python_client("client").Client(base_url=url) as client:
         order = models.ReportRequest(pages=3, title="Rain")
         submitted = create_report.sync_detailed(client=client, body=order)
         assert submitted.status_code == 202
@@ -71,12 +78,12 @@ def test_the_python_client_submits_and_polls_typed(python_client):
         assert [chapter.pages for chapter in finished.parsed.chapters] == [3]
 
 
-def test_the_python_client_types_the_result_in_the_operation(python_client):
+def test_the_python_client_types_the_result_in_the_operation(python_client, url):
     """A repeated submit gives the finished `ReportOperation`, whose result is a Report."""
     models = python_client("models")
     create_report = python_client("api.default.create_report")
     get_operation = python_client("api.operations.get_operation")
-    with served() as url, python_client("client").Client(base_url=url) as client:
+    with python_client("client").Client(base_url=url) as client:
         request = {"client": client, "body": models.ReportRequest(pages=2, title="Rain"), "idempotency_key": "one"}
         assert create_report.sync(**request).result is None
         get_operation.sync(create_report.sync(**request).id, client=client, wait=30)
@@ -85,13 +92,13 @@ def test_the_python_client_types_the_result_in_the_operation(python_client):
         assert isinstance(again.result, models.Report)
 
 
-def test_the_python_client_types_errors(python_client):
+def test_the_python_client_types_errors(python_client, url):
     """Problems, FastAPI's validation errors, and what a function raises on purpose; none of them breaks the client."""
     models = python_client("models")
     create_report = python_client("api.default.create_report")
     refuse = python_client("api.default.refuse")
     get_operation = python_client("api.operations.get_operation")
-    with served() as url, python_client("client").Client(base_url=url) as client:
+    with python_client("client").Client(base_url=url) as client:
         missing = get_operation.sync("op_unknown", client=client)
         assert isinstance(missing, models.OperationProblem)
         assert missing.type_ == "urn:raincheck:problem:operation-not-found"
@@ -104,13 +111,12 @@ def test_the_python_client_types_errors(python_client):
         assert isinstance(refuse.sync(client=client, status=405, prefer="wait=30"), models.OperationProblem)
 
 
-def test_the_program_of_the_documentation_runs_with_the_generated_client(python_client):
+def test_the_program_of_the_documentation_runs_with_the_generated_client(python_client, url):
     """As printed, but for the package's name and the server's address."""
     (block,) = blocks(OPENAPI_PAGE, "python")
     python_client("client")
-    with served() as url:
-        program = block.text.replace("shop_client", "raincheck_generated").replace("http://127.0.0.1:8000", url)
-        exec(compile(program, str(OPENAPI_PAGE), "exec"), {})
+    program = block.text.replace("shop_client", "raincheck_generated").replace("http://127.0.0.1:8000", url)
+    exec(compile(program, str(OPENAPI_PAGE), "exec"), {})
 
 
 def test_the_demo_gives_a_typed_python_client(tmp_path):

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 import trustme
 
-from tests.readers.serving import Server
+from tests.readers.serving import PATIENCE, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,8 @@ def proxied(name: str, folder: Path, server: Server) -> Iterator[Proxied]:
 
 def until_it_listens(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
     """Wait until connections are taken."""
-    for _ in range(500):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         assert process.poll() is None, (folder / "output.log").read_text()
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return

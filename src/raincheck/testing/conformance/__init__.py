@@ -15,7 +15,8 @@ from __future__ import annotations
 import pytest
 
 _MODULES = ("blobs", "change", "claim", "durability", "events", "looking", "reading", "renew", "retention", "starting")
-for _module in (*_MODULES, "engines", "outbox", "overview", "submit", "tickets", "deliveries"):
+_DELIVERIES = ("deliveries", "deliveries_leased", "deliveries_written")
+for _module in (*_MODULES, "engines", "outbox", "overview", "submit", "tickets", *_DELIVERIES):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")  # before the imports: failures show their values
 
 from raincheck.testing.conformance.blobs import BlobStoreConformance  # noqa: E402
