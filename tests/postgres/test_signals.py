@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import pytest
 
@@ -20,13 +21,15 @@ class Ear:
 
     def __init__(self, url: str) -> None:
         self._database = database_at(url)
-        self.connections: asyncio.Queue[object] = asyncio.Queue()
+        self.connections: asyncio.Queue[int] = asyncio.Queue()
+        self.opened: Any = None
         self.heard = asyncio.Event()
         self.signals = PostgresSignals(connect=self._connect, pauses=pauses, channel=self._database.schema)
 
     async def _connect(self) -> object:
         connection = await connect(self._database, direct=True)
-        self.connections.put_nowait(connection)
+        self.opened = connection
+        self.connections.put_nowait(connection.get_server_pid())
         return connection
 
     async def until_heard(self) -> None:
@@ -50,8 +53,7 @@ async def test_what_was_written_when_the_connection_broke_is_told_on_the_next(po
     """The others need not wait for their slow poll because this process lost its connection while it told them."""
     async with listening(postgres_url) as listener, listening(postgres_url) as teller:
         await listener.until_heard()  # that the teller has come
-        connection = await teller.connections.get()
-        postgres.psql(f"SELECT pg_terminate_backend({connection.get_server_pid()})")
+        postgres.psql(f"SELECT pg_terminate_backend({await teller.connections.get()})")
         teller.signals.tell()
         await listener.until_heard()
 
@@ -59,8 +61,19 @@ async def test_what_was_written_when_the_connection_broke_is_told_on_the_next(po
 async def test_what_was_written_while_nobody_listened_is_looked_for(postgres, postgres_url):
     """A listener whose connection broke looks as soon as it has another one; what it missed was a hint only."""
     async with listening(postgres_url) as listener:
-        connection = await listener.connections.get()
-        postgres.psql(f"SELECT pg_terminate_backend({connection.get_server_pid()})")
+        first = await listener.connections.get()
+        postgres.psql(f"SELECT pg_terminate_backend({first})")
         listener.signals.tell()  # it finds out when it speaks
         await listener.until_heard()
-        assert await listener.connections.get() is not connection
+        assert await listener.connections.get() != first
+
+
+async def test_a_notification_that_comes_with_the_end_of_its_connection_is_heard(postgres_url):
+    """The driver hands it over when the connection is closed already, and has no process any more."""
+    async with listening(postgres_url) as listener:
+        connection = listener.opened
+        [told] = connection._listeners[listener.signals._channel]
+        connection.terminate()
+        listener.heard.clear()
+        told.cb(connection, 0, listener.signals._channel, "")
+        assert listener.heard.is_set()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from raincheck.core.operation import Operation
 
 PATIENCE = timedelta(seconds=10)
+PATIENCE_IN_A_DATABASE = timedelta(seconds=30)
+"""For engines whose messages count with the transaction of the record: a crash loses none, only a flush does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.settings import DBSettings, Durability
 from pgqueuer.domain.types import Channel
 
-from raincheck.core.dispatch_rules import Terms
+from raincheck.core.dispatch_rules import PATIENCE_IN_A_DATABASE, Terms
 from raincheck.engines.connection import KeptConnection, refused_with_a_remedy
 from raincheck.engines.hosting import Hosting
 
@@ -41,6 +41,7 @@ _POLL = timedelta(seconds=1)
 _STALE = timedelta(seconds=30)
 _TIDY_INTERVAL = 300.0
 _LOG_KEPT = timedelta(days=7)
+_AT_ONCE = timedelta(0)
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 
 
@@ -52,7 +53,7 @@ class PgQueuerEngine:
     """
 
     name = "pgqueuer"
-    terms = Terms(delays=True)
+    terms = Terms(delays=True, patience=PATIENCE_IN_A_DATABASE)
     transactional = True
     hosts_workers = True
     prioritises = True
@@ -60,6 +61,7 @@ class PgQueuerEngine:
     def __init__(self, *, connect: Callable[[], Awaitable[Any]], schema: str) -> None:
         self._connect = connect
         self._names = settings_of(schema)
+        self._enqueue = QueryQueueBuilder(self._names).build_enqueue_query("skip")
         self._own = KeptConnection(connect)
         self._clock: Callable[[], datetime] | None = None
         self._hosting = Hosting(self.name)
@@ -92,13 +94,15 @@ class PgQueuerEngine:
             msg = "the engine was not started"
             raise RuntimeError(msg)
         now = self._clock()
-        await queries_on(connection, self._names).enqueue(
+        # PgQueuer's own statement, without what its `enqueue` does for each call and row: an accept waits for this.
+        await connection.fetch(
+            self._enqueue,
+            [min(_LARGEST, max(_SMALLEST, each.priority)) for each in dispatches],
             [entrypoint(each.queue, each.kind) for each in dispatches],
             [each.id.encode() for each in dispatches],
-            [min(_LARGEST, max(_SMALLEST, each.priority)) for each in dispatches],
-            execute_after=[max(timedelta(0), each.not_before - now) for each in dispatches],
-            dedupe_key=[f"{each.id}:{each.run}" for each in dispatches],
-            on_conflict="skip",
+            [max(_AT_ONCE, each.not_before - now) for each in dispatches],
+            [f"{each.id}:{each.run}" for each in dispatches],
+            ["null"] * len(dispatches),
         )
 
     # --- working ----------------------------------------------------------------------------------------------------

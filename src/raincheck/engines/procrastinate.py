@@ -21,7 +21,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.manager import JobManager
 from procrastinate.schema import SchemaManager
 
-from raincheck.core.dispatch_rules import Terms
+from raincheck.core.dispatch_rules import PATIENCE_IN_A_DATABASE, Terms
 from raincheck.engines.connection import KeptConnection, refused_with_a_remedy
 from raincheck.engines.hosting import Hosting
 
@@ -72,7 +72,7 @@ class ProcrastinateEngine:
     """
 
     name = "procrastinate"
-    terms = Terms(delays=True)
+    terms = Terms(delays=True, patience=PATIENCE_IN_A_DATABASE)
     transactional = True
     hosts_workers = True
     prioritises = True

@@ -82,7 +82,13 @@ class PostgresSignals:
     async def _use(self, connection: Any) -> None:
         # Commits of others may wait for the disk; a hint need not.
         await connection.execute("SET synchronous_commit = off")
-        await connection.add_listener(self._channel, self._heard)
+        mine = connection.get_server_pid()
+
+        def heard(_connection: Any, sender: int, _channel: str, _payload: str) -> None:
+            if sender != mine:  # what this process wrote, it knows
+                self._say()
+
+        await connection.add_listener(self._channel, heard)
         self._say()  # what was written while nobody listened
         self._written.set()  # and what this process wrote while it could tell nobody
         while True:
@@ -95,10 +101,6 @@ class PostgresSignals:
                 await asyncio.sleep(_APART)
             else:
                 await connection.execute("SELECT 1")
-
-    def _heard(self, connection: Any, sender: int, _channel: str, _payload: str) -> None:
-        if sender != connection.get_server_pid():  # what this process wrote, it knows
-            self._say()
 
     def _say(self) -> None:
         if self._notice is not None:

@@ -134,6 +134,41 @@ def insert_values(operation: Operation, terms: Terms | None = None) -> tuple[Any
     )
 
 
+def asks_nothing_special(operation: Operation) -> bool:
+    """Tell whether ``insert_queued.sql`` takes a new operation."""
+    return (
+        operation.version == 1
+        and operation.attempt == 0
+        and operation.scheduled_for is None
+        and operation.deadline_at is None
+        and operation.rerun_of is None
+        and operation.idempotency_key is None
+        and operation.fingerprint is None
+        and operation.callback is None
+        and operation.trace is None
+        and operation.created_at == operation.run_at == operation.updated_at
+    )
+
+
+def queued_values(operation: Operation, terms: Terms | None = None) -> tuple[Any, ...]:
+    """Return what ``insert_queued.sql`` takes for a new operation."""
+    return (
+        operation.id,
+        storable(operation.kind),
+        storable(operation.owner),
+        operation.max_attempts,
+        operation.max_losses,
+        storable(operation.queue),
+        operation.priority,
+        milliseconds(operation.created_at),
+        operation.retention // _MILLISECOND,
+        json.dumps(operation.metadata) if operation.metadata else "{}",
+        "\n".join(tags(operation.metadata)),
+        storable(operation.input),
+        _milliseconds(first_moment(operation, terms)),
+    )
+
+
 def update_values(operation: Operation, terms: Terms | None = None) -> tuple[Any, ...]:
     """Return what ``write_changes.sql`` takes of a record."""
     result = operation.result

@@ -15,11 +15,13 @@ from raincheck.stores.postgres.queries import statement
 from raincheck.stores.postgres.rows import (
     FULL_COLUMNS,
     LIGHT_COLUMNS,
+    asks_nothing_special,
     columns_of,
     event_values,
     insert_values,
     operation_from,
     original,
+    queued_values,
     storable,
     update_values,
 )
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from raincheck.ports import Claim, Submitted
     from raincheck.stores.postgres.outbox import PostgresOutbox
 
-_INSERTED, _UPDATED, _EVENT = 29, 25, 6  # columns
+_INSERTED, _QUEUED, _UPDATED, _EVENT = 29, 13, 25, 6  # columns
 _KIND, _OWNER, _KEY = 1, 2, 23  # places in a row to insert
 _NUMBER = "pg_current_xact_id()::text"
 
@@ -91,6 +93,7 @@ class Transaction:
         self._outbox = outbox
         self._deliveries = DeliveryWriter(schema)
         self._insert = statement("insert_operations", schema=schema)
+        self._insert_queued = statement("insert_queued", schema=schema)
         self._write = statement("write_changes", schema=schema)
         self._claimable = statement("claimable", schema=schema, columns=f"{FULL_COLUMNS}, {_NUMBER}")
         self._named = statement("named", schema=schema, columns=f"{FULL_COLUMNS}, {_NUMBER}")
@@ -142,8 +145,7 @@ class Transaction:
         """
         if not units:
             return None
-        rows = [insert_values(unit.changes[0].operation, self._outbox.terms) for unit in units]
-        found = await connection.fetch(self._insert, *columns_of(rows, count=_INSERTED))
+        found = await self._insert_all(connection, [unit.changes[0].operation for unit in units])
         inserted = {row[0] for row in found}
         known: dict[tuple[str, str, str | None], Operation | Tombstone | None] = {}
         for unit in units:
@@ -156,6 +158,14 @@ class Transaction:
         told = [delivery for unit in units for change in unit.changes for delivery in change.deliveries]
         await self._deliveries.insert(connection, told)
         return found[0][1] if found else None
+
+    async def _insert_all(self, connection: Any, fresh: Sequence[Operation]) -> list[Any]:
+        terms = self._outbox.terms
+        if all(map(asks_nothing_special, fresh)):
+            rows = [queued_values(operation, terms) for operation in fresh]
+            return list(await connection.fetch(self._insert_queued, *columns_of(rows, count=_QUEUED)))
+        rows = [insert_values(operation, terms) for operation in fresh]
+        return list(await connection.fetch(self._insert, *columns_of(rows, count=_INSERTED)))
 
     async def _holder_of(self, connection: Any, operation: Operation) -> Operation | Tombstone | None:
         """Return whose the operation's key or id is; None if it was freed just now."""
