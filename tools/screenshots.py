@@ -67,7 +67,7 @@ def main() -> int:
         print(f"No pictures: {why}.", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        demo = RunningDemo(Path(folder) / "data", Path(folder) / "fonts")
+        demo = RunningDemo(Path(folder) / "data")
         try:
             demo.wait_for("Ctrl-C ends the demo")
             return _photographed(demo.url)

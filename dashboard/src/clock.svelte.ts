@@ -42,6 +42,15 @@ const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeSt
 export const exact = (moment: string | null): string =>
   moment === null ? "" : exactly.format(new Date(moment));
 
+const ofDay = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
+/** The time on this machine's clock, as the exact moments beside it are. */
+export const timeOfDay = (moment: string): string => ofDay.format(new Date(moment));
+
 const counting = new Intl.NumberFormat();
 export const counted = (count: number): string => counting.format(count);
 

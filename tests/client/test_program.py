@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from rich.console import Console
@@ -76,9 +77,7 @@ def shown(*states):
     console = Console(file=file, force_terminal=True, width=120, color_system=None)
     with ProgressDisplay(console) as display:
         for state in states:
-            display.update(
-                state_from({"id": "op_1", "kind": "k", "status": "running", "done": False, "version": 2} | state)
-            )
+            display.update(a_state(**state))
     return file.getvalue()
 
 
@@ -96,6 +95,38 @@ def test_a_bar_shows_why_it_failed():
     before, found, _ = text.rpartition("k failed")
     assert found
     assert not re.search("[\u2800-\u28ff]", before[-4:]), "something spins beside what has ended"
+
+
+def test_a_bar_in_a_notebook_is_one_output_that_changes(monkeypatch):
+    """HTML by IPython's own display, which needs no widgets; the last state is always shown."""
+    outputs = []
+
+    class Handle:
+        def update(self, html):
+            outputs[-1].append(html)
+
+    def display(html, *, display_id):
+        assert display_id is True
+        outputs.append([html])
+        return Handle()
+
+    shell = ModuleType("IPython.display")
+    shell.HTML, shell.display = str, display
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", shell)
+    console = Console(force_jupyter=True)
+    with ProgressDisplay(console) as display_of_bars:
+        for fraction in (0.1, 0.2, 0.3):
+            display_of_bars.update(a_state(progress={"fraction": fraction, "message": "<b>draw</b>"}))
+        display_of_bars.update(a_state(status="succeeded", done=True))
+    (shown_by_cell,) = outputs
+    assert "10% &lt;b&gt;draw&lt;/b&gt;" in shown_by_cell[0]
+    assert "k succeeded" in shown_by_cell[-1]
+
+
+def a_state(**fields):
+    """Return a state of an operation."""
+    return state_from({"id": "op_1", "kind": "k", "status": "running", "done": False, "version": 2} | fields)
 
 
 def test_text_of_others_cannot_steer_the_terminal():

@@ -115,6 +115,6 @@ async def page(name: str, times: int = 1) -> HTMLResponse:
 
 
 @rain.post("/refusals")
-async def refuse() -> None:
+async def refuse(detail: str = HOSTILE) -> None:
     """Fail on purpose."""
-    raise OperationFailed(code="out-of-ink", title="Out of ink", status=409, detail=HOSTILE)
+    raise OperationFailed(code="out-of-ink", title="Out of ink", status=409, detail=detail)

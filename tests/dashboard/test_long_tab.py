@@ -118,6 +118,10 @@ def test_thousands_of_events_keep_a_bounded_page(browser, server):
         eventually(lambda: gauge.requests == 1, "one stream and nothing else", server)
         server.give(signal)
         page.get_by_role("heading", name="Result").wait_for()
+        # The log's beginning is not read; the record knows it.
+        timeline = page.locator("section", has=page.get_by_role("heading", name="Timeline"))
+        timeline.get_by_text("succeeded").wait_for()
+        assert timeline.locator("li b").all_inner_texts() == ["queued", "running", "succeeded"]
         inside(page, "workers")
         page.get_by_role("heading", name="Workers").wait_for()
         last = gauge.look()

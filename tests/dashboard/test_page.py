@@ -243,7 +243,7 @@ def test_a_webhook_is_sent_again(server, tab):
     ended(server, operation_id)
     page = tab.go(f"operations/{operation_id}")
     webhooks = page.locator("section", has=page.get_by_role("heading", name="Webhooks"))
-    webhooks.get_by_text("1 attempt, last: unreachable").wait_for()
+    webhooks.get_by_text("1 attempt: unreachable").wait_for()
     assert NOWHERE in webhooks.inner_text()
     page.get_by_role("button", name="Redeliver operation.succeeded").click()
     webhooks.get_by_text("2 attempts, last: unreachable").wait_for()
@@ -265,7 +265,7 @@ def test_webhooks_are_found_tried_enabled_and_sent_again(server, tab):
     page.get_by_role("button", name=f"Enable {url}").click()
     page.get_by_role("button", name="Enable it").click()
     page.wait_for_selector("text=what was paused is sent.")
-    log.get_by_text("1 attempt, last: unreachable").wait_for()
+    log.get_by_text("1 attempt: unreachable").wait_for()
     log.get_by_role("button", name="Redeliver").click()
     log.get_by_text("2 attempts, last: unreachable").wait_for()
     log.get_by_role("button", name="delivered", exact=True).click()
@@ -377,6 +377,8 @@ def test_axe_finds_no_violation(browser, server, look):
     running = submitted(server, "/drawings", json={"signal": fresh()})
     failed = submitted(server, "/drawings", json={"fails": True}, hook=NOWHERE)
     ended(server, failed)
+    wide = submitted(server, "/refusals", params={"detail": "column," * 60})
+    ended(server, wide)
     size = {"width": 390, "height": 800} if look == "phone" else {"width": 1280, "height": 860}
     tab = Tab(browser, server, color_scheme="dark" if look == "dark" else "light", viewport=size, bypass_csp=True)
 
@@ -389,10 +391,12 @@ def test_axe_finds_no_violation(browser, server, look):
         return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
 
     with contextlib.closing(tab):
-        for view in (*VIEWS, f"operations/{running}", f"operations/{failed}"):
+        for view in (*VIEWS, f"operations/{running}", f"operations/{failed}", f"operations/{wide}"):
             page = tab.go(view)
             page.wait_for_load_state()
             page.locator("main .card").first.wait_for()
+            if wide in view:
+                page.get_by_text("column,column,").first.wait_for()
             assert violations() == [], view
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert overflow <= 0, f"{view} is wider than the screen"

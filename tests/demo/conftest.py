@@ -19,12 +19,12 @@ def data(tmp_path):
 
 
 @pytest.fixture
-def start(data, pytestconfig):
+def start(data):
     """Start demos on the data folder; whatever is left is ended with the test."""
     started = []
 
     def start(**keywords):
-        started.append(RunningDemo(data, pytestconfig.cache.mkdir("matplotlib"), **keywords))
+        started.append(RunningDemo(data, **keywords))
         return started[-1]
 
     yield start
@@ -33,9 +33,9 @@ def start(data, pytestconfig):
 
 
 @pytest.fixture(scope="module")
-def shared_demo(tmp_path_factory, pytestconfig):
+def shared_demo(tmp_path_factory):
     """A demo for the tests of a module that leave it alive."""
     data = data_folder(tmp_path_factory.mktemp("shared") / "data")
-    demo = RunningDemo(data, pytestconfig.cache.mkdir("matplotlib"))
+    demo = RunningDemo(data)
     yield demo
     demo.kill_all()

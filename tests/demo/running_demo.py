@@ -12,15 +12,15 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 90.0  # seconds; a first start builds fonts and a loaded machine is slow
+PATIENCE = 90.0  # seconds; a loaded machine is slow
 ENDING = 30.0
 
 
 class RunningDemo:
     """A started demo; ``url`` is set once it serves."""
 
-    def __init__(self, data, fonts, *, port=0, receiver_port=0, python=sys.executable, cwd=ROOT):
-        environment = {**os.environ, "DEMO_DATA": str(data), "MPLCONFIGDIR": str(fonts), "PYTHONUNBUFFERED": "1"}
+    def __init__(self, data, *, port=0, receiver_port=0, python=sys.executable, cwd=ROOT):
+        environment = {**os.environ, "DEMO_DATA": str(data), "PYTHONUNBUFFERED": "1"}
         for name in ("MAKELEVEL", "PYTHONPATH"):
             environment.pop(name, None)
         script = Path(python).parent / "raincheck"

@@ -63,9 +63,9 @@ def test_it_ends_cleanly_while_work_is_running(start, client_of, number):
     assert "Traceback" not in demo.said
 
 
-def test_as_json_it_says_where_everything_is(data, pytestconfig):
+def test_as_json_it_says_where_everything_is(data):
     """One object on stdout once it serves, and nothing else: what explains the wait goes to stderr."""
-    settings = {"DEMO_DATA": str(data), "MPLCONFIGDIR": str(pytestconfig.cache.mkdir("matplotlib"))}
+    settings = {"DEMO_DATA": str(data)}
     command = [Path(sys.executable).with_name("raincheck"), "demo", "--port", "0", "--json"]
     with subprocess.Popen(
         command, env=os.environ | settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
@@ -101,11 +101,11 @@ def test_a_taken_port_of_the_receiver_is_one_sentence(start):
         assert demo.process.wait(timeout=20) == 1
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, pytestconfig):
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     """The launcher names the folder and how to name another."""
     file = tmp_path / "file"
     file.touch()
-    demo = RunningDemo(file / "data", pytestconfig.cache.mkdir("matplotlib"))
+    demo = RunningDemo(file / "data")
     demo.wait_for(rf"{file}/data cannot be written \(Not a directory\).*--data")
     assert demo.process.wait(timeout=20) == 1
     demo.kill_all()
@@ -171,12 +171,11 @@ def test_the_page_is_self_contained(shared_demo, client_of):
     assert "innerHTML" not in page.text
 
 
-def test_ctrl_c_in_a_terminal_ends_make_with_status_0(data, pytestconfig, tmp_path):
+def test_ctrl_c_in_a_terminal_ends_make_with_status_0(data, tmp_path):
     """make reports an interrupt as an error, unless its recipe takes the terminal as a shell's job would."""
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"demo:\n\t@cd {ROOT} && {Path(sys.executable).parent}/raincheck demo --port 0\n")
-    fonts = str(pytestconfig.cache.mkdir("matplotlib"))
-    environment = {**os.environ, "DEMO_DATA": str(data), "MPLCONFIGDIR": fonts}
+    environment = {**os.environ, "DEMO_DATA": str(data)}
     controller, terminal = pty.openpty()
     make = subprocess.Popen(
         ["setsid", "--ctty", "--wait", "make", "-f", str(makefile), "demo"],

@@ -1,6 +1,7 @@
 """The demo's PDF report and its fractal."""
 
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from raincheck.core.errors import OperationCancelled
 from raincheck.demo.fractal import TILE, View, escape_times, render_fractal
 from raincheck.demo.make_orders import PRODUCTS, write_orders
 from raincheck.demo.orders import import_orders
+from raincheck.demo.plots import nice
 from raincheck.demo.report import read_sales, render_report, report_pages
 
 VIEW = View(width=2 * TILE + 10, height=TILE + 6, center=-0.6 + 0j, span=3.0, iterations=60)
@@ -46,6 +48,30 @@ def test_a_report_has_a_page_for_each_product(database, tmp_path):
     assert pdf.startswith(b"%PDF")
     assert pages == len(re.findall(rb"/Type /Page\b", pdf)) == 4 + len(PRODUCTS)
     assert (op.recorder.progresses[-1].current, op.recorder.progresses[-1].unit) == (pages, "pages")
+
+
+def test_a_report_says_in_text_what_the_orders_sum_up_to(database, tmp_path):
+    """Each offset of the file's table is where its object begins, and the words can be read out of the pages."""
+    render_report(database, tmp_path / "report.pdf", title="Regen für 雨 (2024)", op=OperationContext())
+    pdf = (tmp_path / "report.pdf").read_bytes()
+    table = int(re.search(rb"startxref\n(\d+)\n%%EOF\n$", pdf)[1])
+    places = [int(place) for place in re.findall(rb"(\d{10}) 00000 n", pdf[table:])]
+    assert [pdf[place:].split(b" ", 1)[0] for place in places] == [b"%d" % (at + 1) for at in range(len(places))]
+    assert "Regen für 雨 (2024)".encode("utf-16").hex().encode() in pdf
+    contents = [zlib.decompress(each) for each in re.findall(rb"stream\n(.*?)\nendstream", pdf, re.DOTALL)]
+    words = [bytes.fromhex(each.decode()).decode("cp1252") for each in re.findall(rb"<(\w+)> Tj", contents[0])]
+    sales = read_sales(database)
+    assert "Regen für ? (2024)" in words
+    assert f"€ {sales.euros.sum():,.2f} revenue" in words
+
+
+@pytest.mark.parametrize(
+    ("largest", "ticks"),
+    [(0, [0]), (1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (41_784, [0, 10_000, 20_000, 30_000, 40_000]), (7, [0, 2, 4, 6])],
+)
+def test_axes_have_a_few_round_numbers(largest, ticks):
+    """From 0 to about the largest value."""
+    assert nice(largest) == pytest.approx(ticks)
 
 
 def test_a_report_stops_between_two_pages(database, tmp_path):

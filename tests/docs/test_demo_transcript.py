@@ -79,8 +79,8 @@ def shell(tmp_path):
 
 
 @pytest.fixture
-def demo(tmp_path, pytestconfig):
-    demo = RunningDemo(tmp_path / "data", pytestconfig.cache.mkdir("matplotlib"))
+def demo(tmp_path):
+    demo = RunningDemo(tmp_path / "data")
     demo.wait_for("Ctrl-C ends the demo")
     yield demo
     demo.kill_all()

@@ -10,7 +10,7 @@ from tests.docs.pages import ROOT, Ids, blocks, session
 from tests.docs.running import SHOWN, Running, Server, free_port, terminal, wait_until_running
 
 PAGE = ROOT / "docs" / "first-hour.md"
-INSTALL = ["python3 -m venv .venv && . .venv/bin/activate", "pip install 'raincheck[demo]'"]
+INSTALL = ["python3 -m venv .venv && . .venv/bin/activate", "pip install '.[demo]'"]
 A_MOMENT = 20.0  # seconds that a reader may take to look again
 LOOKS = ("raincheck ls", "raincheck show", "raincheck watch")
 SHOWN_PROCESS = "4711"

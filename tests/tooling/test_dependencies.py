@@ -18,7 +18,6 @@ ON_PURPOSE = {
     "starlette": "FastAPI brings it and cannot be without it",
     "pydantic-core": "Pydantic brings it and cannot be without it",
     "typing-inspection": "Pydantic brings it and cannot be without it",
-    "pillow": "matplotlib brings it, in the demo's extra",
     "pytest": "raincheck.testing runs inside the user's own pytest",
 }
 

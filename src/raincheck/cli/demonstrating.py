@@ -13,8 +13,17 @@ from raincheck.cli.ending import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What the demo imports of the extra, by its modules' names; httptools, uvloop and websockets it does without.
-NEEDED = ("anyio", "httpcore2", "httpx2", "idna", "matplotlib", "numpy", "standardwebhooks", "uvicorn")
+# What the demo imports of the extra, and which package brings it; httptools, uvloop and websockets it does without.
+NEEDED = {
+    "anyio": "anyio",
+    "httpcore2": "httpcore2",
+    "httpx2": "httpx2",
+    "idna": "idna",
+    "numpy": "numpy",
+    "PIL": "pillow",
+    "standardwebhooks": "standardwebhooks",
+    "uvicorn": "uvicorn",
+}
 
 
 def run_demo(*, port: int, receiver_port: int | None, data: Path | None, as_json: bool) -> None:
@@ -23,11 +32,11 @@ def run_demo(*, port: int, receiver_port: int | None, data: Path | None, as_json
     :raises UsageError: the extra is not installed.
     :raises ConfigurationError: a port or the folder cannot be used.
     """
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [package for module, package in NEEDED.items() if find_spec(module) is None]
     if missing:
         msg = (
             f"The demo needs packages that are not installed: {', '.join(missing)}. Install them: "
-            "pip install 'raincheck[demo]'. Or run it without installing: uvx --from 'raincheck[demo]' raincheck demo."
+            "pip install 'raincheck[demo]'."
         )
         raise UsageError(msg)
     if data is not None:

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from raincheck.client.notebook import NotebookCell
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -18,22 +20,29 @@ class ProgressDisplay:
     """A bar for each operation, on stderr so that what a program prints stays clean. Use it as a context manager."""
 
     def __init__(self, console: Console | None = None) -> None:
+        console = console or Console(stderr=True)
+        # Rich shows bars in notebooks only where ipywidgets is installed.
+        self._cell = NotebookCell() if console.is_jupyter else None
         self._progress = Progress(
             _UntilDone(finished_text=" "),
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            console=console or Console(stderr=True),
+            console=console,
         )
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._cell is None:
+            self._progress.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
+        if self._cell is None:
+            self._progress.stop()
+        else:
+            self._cell.flush()
 
     def update(self, state: OperationState) -> None:
         """Show a newer state of one operation."""
@@ -52,6 +61,8 @@ class ProgressDisplay:
         )
         if state.done:
             self._progress.stop_task(task)
+        if self._cell is not None:
+            self._cell.show(self._progress.get_renderable())
 
     def print(self, text: str) -> None:
         """Print a line above the bars; text of others cannot steer the terminal."""

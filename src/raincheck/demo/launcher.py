@@ -97,10 +97,9 @@ def _serve(listener: socket.socket, receiver: socket.socket, *, as_json: bool) -
     said = sys.stderr if as_json else sys.stdout
     if not folders.ORDERS_CSV.exists():
         write_orders(folders.ORDERS_CSV, progress=partial(_show_rows, said))
-    os.environ.setdefault("MPLCONFIGDIR", str(folders.DATA / "matplotlib"))
     os.environ["RAINCHECK_PUBLIC_URL"] = neighbour.url_of(listener)
     os.environ["DEMO_RECEIVER_URL"] = neighbour.url_of(receiver)
-    print("Loading the application (the first start prepares fonts, about ten seconds)", file=said, flush=True)
+    print("Loading the application", file=said, flush=True)
     with neighbour.started("raincheck.demo.receiver", receiver):
         from raincheck.demo.app import app  # noqa: PLC0415 - after the messages that explain the wait
 

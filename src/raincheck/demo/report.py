@@ -8,28 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import matplotlib.style as mpl_style
 import numpy as np
-from matplotlib.backends.backend_pdf import PdfPages
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from raincheck import OperationContext, OperationFailed
 from raincheck.demo.orders import open_shop
+from raincheck.demo.pdf import Book, Page
+from raincheck.demo.plots import MIST, RAIN, SUN, Numbers, months, plots
 
-PAGE_INCHES = (8.27, 11.69)  # A4
-INK, RAIN, SUN = "#1d2733", "#2f6f9f", "#d98e32"
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-STYLE = {
-    "axes.edgecolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "font.size": 9,
-    "pdf.fonttype": 42,
-    "text.color": INK,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +27,7 @@ class Sales:
     countries: NDArray[np.str_]
     products: NDArray[np.str_]
     quantities: NDArray[np.int64]
-    euros: NDArray[np.float64]
+    euros: Numbers
 
     def of(self, product: str) -> "Sales":
         """Return the sales of one product."""
@@ -54,7 +41,7 @@ class Sales:
         )
 
 
-Page = Callable[[Figure], None]
+Draw = Callable[[str], Page]
 Key = TypeVar("Key", bound=np.generic)
 
 
@@ -66,12 +53,9 @@ def render_report(database: Path, pdf: Path, *, title: str, op: OperationContext
     op.progress(stage="reading", message="reading the orders")
     sales = read_sales(database)
     pages = report_pages(sales, title)
-    with mpl_style.context(STYLE), PdfPages(pdf, metadata={"Title": title, "CreationDate": None}) as book:
+    with Book(pdf, title=title) as book:
         for name, draw in op.track(pages, message="rendering", unit="pages"):
-            figure = Figure(figsize=PAGE_INCHES, layout="constrained")
-            figure.suptitle(name, x=0.02, ha="left", fontsize=15, weight="bold")
-            draw(figure)
-            book.savefig(figure)
+            book.add(draw(name))
     return len(pages)
 
 
@@ -102,7 +86,7 @@ def read_sales(database: Path) -> Sales:
     )
 
 
-def report_pages(sales: Sales, title: str) -> list[tuple[str, Page]]:
+def report_pages(sales: Sales, title: str) -> list[tuple[str, Draw]]:
     """Return the pages: a name, and what draws it."""
     return [
         (title, partial(_draw_totals, sales=sales)),
@@ -113,76 +97,89 @@ def report_pages(sales: Sales, title: str) -> list[tuple[str, Page]]:
     ]
 
 
-def _draw_totals(figure: Figure, sales: Sales) -> None:
-    best_day, revenue = _by(sales.moments.astype("datetime64[D]"), sales.euros)
+def _draw_totals(name: str, sales: Sales) -> Page:
+    days, revenue = _by(sales.moments.astype("datetime64[D]"), sales.euros)
     top = int(np.argmax(revenue))
-    lines = [
-        f"{len(sales.euros):,} orders",
-        f"{sales.quantities.sum():,} articles",
-        f"€ {sales.euros.sum():,.2f} revenue",
-        f"€ {sales.euros.mean():,.2f} an order",
-        f"best day {best_day[top]} with € {revenue[top]:,.2f}",
-    ]
-    words, daily = figure.subplots(2, 1, height_ratios=(1, 2))
-    words.axis("off")
-    words.text(0, 0.9, "\n".join(lines), fontsize=15, linespacing=1.7, va="top")
-    daily.fill_between(best_day, revenue, color=RAIN, alpha=0.25)
-    daily.plot(best_day, revenue, color=RAIN, linewidth=0.8)
-    daily.plot(best_day, _smooth(revenue, days=28), color=SUN, linewidth=2)
-    daily.set_title("Revenue a day, and its mean over four weeks (€)")
+    page = Page()
+    words, daily = plots(page, name, 1, 2)
+    for at, line in enumerate(
+        (
+            f"{len(sales.euros):,} orders",
+            f"{sales.quantities.sum():,} articles",
+            f"€ {sales.euros.sum():,.2f} revenue",
+            f"€ {sales.euros.mean():,.2f} an order",
+            f"best day {days[top]} with € {revenue[top]:,.2f}",
+        )
+    ):
+        page.text((words.left - 46, words.bottom + words.height - 10 - 27 * at), line, size=15)
+    x = days.astype(np.int64).astype(np.float64)
+    daily.titled("Revenue a day, and its mean over four weeks (€)").axes((x[0], x[-1]), float(revenue.max()))
+    daily.area(x, revenue, MIST)
+    daily.line(x, revenue, RAIN, width=0.6)
+    daily.line(x, _smooth(revenue, days=28), SUN, width=2)
+    daily.below(*months(days[0], days[-1]))
+    return page
 
 
-def _draw_months(figure: Figure, sales: Sales) -> None:
-    months = sales.moments.astype("datetime64[M]")
-    bars, heat = figure.subplots(2, 1)
-    names, revenue = _by(months, sales.euros)
-    bars.bar([str(name) for name in names], revenue / 1000, color=RAIN)
-    bars.tick_params(axis="x", rotation=45)
-    bars.set_title("Revenue (thousand €)")
+def _draw_months(name: str, sales: Sales) -> Page:
+    of_order = sales.moments.astype("datetime64[M]")
+    found, revenue = _by(of_order, sales.euros)
+    names = [str(month) for month in found]
     countries = np.unique(sales.countries)
-    table = np.array([[sales.euros[(sales.countries == c) & (months == m)].sum() for m in names] for c in countries])
-    heat.imshow(table / table.sum(axis=1, keepdims=True), cmap="YlGnBu", aspect="auto")
-    heat.set_yticks(range(len(countries)), countries)
-    heat.set_xticks(range(len(names)), [str(name) for name in names], rotation=45)
-    heat.set_title("Each country's year")
+    table = np.array([[sales.euros[(sales.countries == c) & (of_order == m)].sum() for m in found] for c in countries])
+    page = Page()
+    bars, heat = plots(page, name, 1, 1)
+    bars.titled("Revenue (thousand €)").bars(revenue / 1000, names)
+    heat.titled("Each country's year").grid(
+        table / table.sum(axis=1, keepdims=True), [str(country) for country in countries], names
+    )
+    return page
 
 
-def _draw_shares(figure: Figure, sales: Sales) -> None:
-    for axes, column in zip(figure.subplots(2, 1), (sales.countries, sales.products), strict=True):
+def _draw_shares(name: str, sales: Sales) -> Page:
+    page = Page()
+    titles = ("By country (thousand €)", "By product (thousand €)")
+    for plot, title, column in zip(plots(page, name, 1, 1), titles, (sales.countries, sales.products), strict=True):
         names, revenue = _by(column, sales.euros)
-        order = np.argsort(revenue)
-        axes.barh(names[order], revenue[order] / 1000, color=RAIN)
-        axes.set_xlabel("thousand €")
+        order = np.argsort(-revenue)
+        plot.titled(title).rows(revenue[order] / 1000, [str(each) for each in names[order]], "k€")
+    return page
 
 
-def _draw_hours(figure: Figure, sales: Sales) -> None:
+def _draw_hours(name: str, sales: Sales) -> Page:
     hours = sales.moments.astype("datetime64[h]").astype(np.int64)
     weekday, hour = (hours // 24 + 3) % 7, hours % 24  # 1970 began on a Thursday
     table = np.histogram2d(weekday, hour, bins=(np.arange(8), np.arange(25)))[0]
-    grid, line = figure.subplots(2, 1)
-    grid.imshow(table, cmap="YlGnBu", aspect="auto")
-    grid.set_yticks(range(7), WEEKDAYS)
-    grid.set_title("Orders by weekday and hour (UTC)")
-    line.step(np.arange(24), table.sum(axis=0), where="mid", color=RAIN)
-    line.set_title("Orders by hour")
+    names = [f"{each:02}" for each in range(24)]
+    page = Page()
+    grid, bars = plots(page, name, 1, 1)
+    grid.titled("Orders by weekday and hour (UTC)").grid(table, WEEKDAYS, names)
+    bars.titled("Orders by hour").bars(table.sum(axis=0), names)
+    return page
 
 
-def _draw_product(figure: Figure, sales: Sales) -> None:
-    dots, weeks, sizes = figure.subplots(3, 1, height_ratios=(2, 2, 1))
-    dots.scatter(sales.moments, sales.euros, s=2, alpha=0.25, color=RAIN, linewidths=0, rasterized=True)
-    dots.set_title("Every order (€)")
-    names, revenue = _by(sales.moments.astype("datetime64[W]"), sales.euros)
-    weeks.plot(names, revenue, color=SUN)
-    weeks.set_title("Revenue a week (€)")
-    sizes.hist(sales.quantities, bins=np.arange(0.5, 13.5), color=RAIN, rwidth=0.9)
-    sizes.set_title("Articles an order")
+def _draw_product(name: str, sales: Sales) -> Page:
+    page = Page()
+    dots, weeks, sizes = plots(page, name, 2, 2, 1)
+    days = sales.moments.astype("datetime64[s]").astype(np.int64) / 86_400
+    ends = (float(days[0]), float(days[-1]))
+    beginnings = months(sales.moments[0].astype("datetime64[D]"), sales.moments[-1].astype("datetime64[D]"))
+    dots.titled("Every order (€)").axes(ends, float(sales.euros.max())).dots(days, sales.euros, RAIN)
+    dots.below(*beginnings)
+    found, revenue = _by(sales.moments.astype("datetime64[W]"), sales.euros)
+    x = found.astype("datetime64[D]").astype(np.int64).astype(np.float64).clip(*ends)
+    weeks.titled("Revenue a week (€)").axes(ends, float(revenue.max())).line(x, revenue, SUN, width=1.6)
+    weeks.below(*beginnings)
+    counts = np.histogram(sales.quantities, bins=np.arange(0.5, 13.5))[0].astype(np.float64)
+    sizes.titled("Orders by number of articles").bars(counts, [str(number) for number in range(1, 13)])
+    return page
 
 
-def _by(keys: NDArray[Key], euros: NDArray[np.float64]) -> tuple[NDArray[Key], NDArray[np.float64]]:
+def _by(keys: NDArray[Key], euros: Numbers) -> tuple[NDArray[Key], Numbers]:
     names, places = np.unique(keys, return_inverse=True)
     return names, np.bincount(places, weights=euros).astype(np.float64)
 
 
-def _smooth(values: NDArray[np.float64], *, days: int) -> NDArray[np.float64]:
+def _smooth(values: Numbers, *, days: int) -> Numbers:
     weights = np.ones(days)
     return np.convolve(values, weights, "same") / np.convolve(np.ones_like(values), weights, "same")

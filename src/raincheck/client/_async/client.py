@@ -146,9 +146,27 @@ class AsyncClient:
         raise UnexpectedAnswer(msg)
 
     @overload
-    async def run(self, path: str, kind: type[T], **options: Any) -> T: ...
+    async def run(
+        self,
+        path: str,
+        kind: type[T],
+        *,
+        on_update: Callable[[OperationState], object] | None = None,
+        progress: bool = False,
+        patience: timedelta | float | str | None = None,
+        **options: Any,
+    ) -> T: ...
     @overload
-    async def run(self, path: str, kind: Any = None, **options: Any) -> Any: ...
+    async def run(
+        self,
+        path: str,
+        kind: Any = None,
+        *,
+        on_update: Callable[[OperationState], object] | None = None,
+        progress: bool = False,
+        patience: timedelta | float | str | None = None,
+        **options: Any,
+    ) -> Any: ...
     async def run(
         self,
         path: str,

@@ -147,9 +147,27 @@ class Client:
         raise UnexpectedAnswer(msg)
 
     @overload
-    def run(self, path: str, kind: type[T], **options: Any) -> T: ...
+    def run(
+        self,
+        path: str,
+        kind: type[T],
+        *,
+        on_update: Callable[[OperationState], object] | None = None,
+        progress: bool = False,
+        patience: timedelta | float | str | None = None,
+        **options: Any,
+    ) -> T: ...
     @overload
-    def run(self, path: str, kind: Any = None, **options: Any) -> Any: ...
+    def run(
+        self,
+        path: str,
+        kind: Any = None,
+        *,
+        on_update: Callable[[OperationState], object] | None = None,
+        progress: bool = False,
+        patience: timedelta | float | str | None = None,
+        **options: Any,
+    ) -> Any: ...
     def run(
         self,
         path: str,
