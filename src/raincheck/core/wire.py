@@ -65,7 +65,7 @@ def resource(
     queue_position: int | None = None,
     with_result: bool = True,
 ) -> bytes:
-    """Return the operation resource as ASCII JSON. The result's own bytes are spliced in as they are."""
+    """Return the operation resource as ASCII JSON. The result's own bytes are spliced in, never parsed again."""
     if operation.version == 1 and queue_position is None and with_result:
         return _accepted(operation, links, poll_after)
     fields = _fields(operation, links, poll_after, queue_position)
@@ -126,28 +126,19 @@ def _quoted(moment: datetime | None) -> str:
 
 
 def inline_result(operation: Operation) -> str | None:
-    """Return the result as ASCII JSON text where the resource carries it: succeeded, JSON, and small.
-
-    A response that the function made itself may say that it is JSON and be none: it is read at its own link, as it is.
-    """
+    """Return the result as ASCII JSON text where the resource carries it: succeeded, JSON, and small."""
     result = operation.result
     if operation.status is not Status.SUCCEEDED or result is None or result.body is None:
         return None
     if not is_json(result.media_type) or not result.body:
         return None
+    if result.body.isascii() and b"\n" not in result.body and b"\r" not in result.body:
+        return result.body.decode("ascii")
+    # Line ends of JSON that was written for eyes would end the frame of an event stream.
     try:
-        text = result.body.decode()
-        value = json.loads(text, parse_constant=_refuse_constant)
+        return json.dumps(json.loads(result.body.decode()))
     except (ValueError, RecursionError):
         return None
-    # Line ends of JSON that was written for eyes would end the frame of an event stream.
-    plain = text.isascii() and "\n" not in text and "\r" not in text
-    return text if plain else json.dumps(value)
-
-
-def _refuse_constant(name: str) -> object:
-    """Refuse NaN and the infinities, which Python reads and other languages do not."""
-    raise ValueError(name)
 
 
 def is_json(media_type: str | None) -> bool:

@@ -181,7 +181,7 @@ def _is_what_it_says(response: Response) -> bool:
         return True
     try:
         json.loads(body.decode(), parse_constant=_refuse_constant)
-    except ValueError:
+    except (ValueError, RecursionError):  # what nests too deeply cannot be read either
         return False
     return True
 

@@ -251,7 +251,9 @@ def test_a_result_that_does_not_match_is_refused_without_its_values(function, va
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("body", [b"{broken", b"NaN", '"ü"'.encode("latin-1"), b'{"a": 1} {"b": 2}'])
+@pytest.mark.parametrize(
+    "body", [b"{broken", b"NaN", '"ü"'.encode("latin-1"), b'{"a": 1} {"b": 2}', b"[" * 10_000 + b"]" * 10_000]
+)
 def test_json_that_is_none_goes_out_as_it_is_and_nowhere_else(body, tmp_path) -> None:
     """As a file it never becomes part of the operation's own JSON, nor of an event."""
     answer = Response(body, 203, media_type="application/vnd.shop+json")
