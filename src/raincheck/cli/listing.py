@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from raincheck.cli.ending import UsageError
 from raincheck.cli.formats import duration, printable, progress, run_time
 from raincheck.cli.server import server_url
+from raincheck.cli.table import print_rows
 from raincheck.cli.view import opened_view
 from raincheck.core.operation import Operation, Status
 from raincheck.core.wire import Links, resource
@@ -20,19 +19,9 @@ from raincheck.ports import ListQuery
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-COLOURS = {
-    Status.QUEUED: "cyan",
-    Status.RUNNING: "blue",
-    Status.CANCELLING: "yellow",
-    Status.SUCCEEDED: "green",
-    Status.FAILED: "red",
-    Status.CANCELLED: "yellow",
-}
 LINKS = Links("/operations")
 _PAGE = 500
 _COLUMNS = ("ID", "KIND", "STATUS", "ATTEMPT", "PROGRESS", "AGE", "TIME", "OWNER")
-_FIXED = frozenset({"ID", "STATUS", "ATTEMPT", "AGE", "TIME"})
-_NAMES = frozenset(status.value for status in Status)
 
 
 def print_operations(
@@ -65,14 +54,6 @@ def print_operations(
         return
     now = datetime.now(UTC)
     print_rows(Console(), _COLUMNS, [_cells(operation, now) for operation in found])
-
-
-def print_rows(console: Console, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print a table: coloured and fitted into a terminal, or plain and whole."""
-    if console.is_terminal:
-        _print_table(console, columns, rows)
-    else:
-        _print_plain([tuple(columns), *rows])
 
 
 def _statuses(text: str | None) -> tuple[Status, ...]:
@@ -117,27 +98,3 @@ def _cells(operation: Operation, now: datetime) -> tuple[str, ...]:
         run_time(operation, now),
         printable(operation.owner),
     )
-
-
-def _print_table(console: Console, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
-    if not rows:
-        console.print("No operations.", style="dim")
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in columns:
-        table.add_column(name, no_wrap=True, overflow="fold" if name in _FIXED else "ellipsis")
-    status = columns.index("STATUS")
-    for row in rows:
-        # Text, because a kind or an owner may contain what rich takes for markup.
-        cells = [Text(cell) for cell in row]
-        if row[status] in _NAMES:  # a later server may know more
-            cells[status].stylize(COLOURS[Status(row[status])])
-        table.add_row(*cells)
-    console.print(table)
-
-
-def _print_plain(lines: Sequence[tuple[str, ...]]) -> None:
-    """Print aligned columns that nothing shortens; scripts should prefer ``--json``."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

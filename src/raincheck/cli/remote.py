@@ -11,8 +11,8 @@ from rich.text import Text
 
 from raincheck.cli.ending import UsageError
 from raincheck.cli.formats import duration, local, printable, progress, run_time
-from raincheck.cli.listing import COLOURS, print_rows
 from raincheck.cli.server import connected
+from raincheck.cli.table import COLOURS, print_rows
 from raincheck.core.operation import Status
 
 if TYPE_CHECKING:

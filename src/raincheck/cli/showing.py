@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from raincheck.cli.formats import counted, duration, local, printable, progress, run_time, size
-from raincheck.cli.listing import COLOURS, LINKS
+from raincheck.cli.listing import LINKS
 from raincheck.cli.server import server_url
+from raincheck.cli.table import COLOURS
 from raincheck.cli.view import opened_view
 from raincheck.core.errors import OperationDeleted, OperationExpired, OperationNotFound
 from raincheck.core.moments import rfc3339
