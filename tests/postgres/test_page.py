@@ -18,7 +18,12 @@ import trustme
 from raincheck.core.errors import StoreError
 from raincheck.core.operation import Status
 from raincheck.stores.postgres import PostgresStore, connecting
-from raincheck.testing.conformance import OperationStoreConformance
+from raincheck.testing.conformance import (
+    DeliveryConformance,
+    OperationStoreConformance,
+    OutboxConformance,
+    TicketConformance,
+)
 from raincheck.testing.conformance.specimens import record_of, started, submitted, succeed
 from tests.chaos.driver import Scene
 from tests.docs.pages import ROOT, blocks
@@ -170,7 +175,7 @@ def oldest():
     server.close()
 
 
-class TestOldestServer(OperationStoreConformance):
+class TestOldestServer(OperationStoreConformance, OutboxConformance, TicketConformance, DeliveryConformance):
     """PostgreSQL 15, where Debian's is installed."""
 
     @pytest.fixture
