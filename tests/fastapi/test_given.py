@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.testclient import TestClient
+from pydantic import BaseModel
 
-from raincheck import ConfigurationError, DefinitionError, Raincheck, Retry, Webhook
+from raincheck import ConfigurationError, DefinitionError, Raincheck, Retry, Webhook, WorkerDepends
 
 HOOK = Webhook(url="https://hooks.example.com", secret="whsec_bmV2ZXIgdXNlZCBpbiBwcm9kdWN0aW9uISE=")
 
@@ -115,3 +117,37 @@ def test_retried_exceptions_are_a_tuple_of_classes(on):
     """Anything else would fail when the first exception is compared, deep in a worker."""
     with pytest.raises(TypeError, match="must be a tuple of exception classes, such as"):
         Retry(attempts=2, on=on)
+
+
+@pytest.mark.skipif("max_concurrency" not in inspect.signature(Depends).parameters, reason="this FastAPI has none")
+def test_a_limit_that_would_not_count_at_the_run_is_refused():
+    """FastAPI bounds requests; what is made where the function runs would go beyond it without a word."""
+    rain = Raincheck(FastAPI(), store="memory:")
+    limited: Any = Depends(who, max_concurrency=2)
+
+    def session(name=limited):
+        return name
+
+    def work(db=WorkerDepends(session)):
+        return db
+
+    with pytest.raises(DefinitionError, match=r"has max_concurrency=, .* Hold a semaphore of your own"):
+        rain.post("/work")(work)
+
+
+def test_a_model_of_a_factory_says_where_it_belongs():
+    """Annotations that are texts are looked up in the module; FastAPI would take the body for a query parameter."""
+
+    class Order(BaseModel):
+        pages: int
+
+    def build(order: Order) -> int:
+        return order.pages
+
+    def find() -> Order:
+        return Order(pages=1)
+
+    rain = Raincheck(FastAPI(), store="memory:")
+    for function in (build, find):
+        with pytest.raises(DefinitionError, match=r"'Order'.* Define or import the name at the top of its module"):
+            rain.post("/x")(function)

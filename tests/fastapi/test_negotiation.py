@@ -87,3 +87,24 @@ def test_a_time_beyond_all_dates_is_malformed(text):
         operation_not_before(text)
     with pytest.raises(MalformedRequest):
         submit_options([(b"operation-not-before", text.encode())], now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("accept", "streams"),
+    [
+        (b"text/event-stream", True),
+        (b"Text/Event-Stream", True),
+        (b"application/json, text/event-stream;q=0.5", True),
+        (b"text/event-stream ; charset=utf-8", True),
+        (b"text/event-stream;q=0.001", True),
+        (b"text/event-stream;q=0", False),
+        (b"application/json, text/event-stream; q=0.0", False),
+        (b"text/event-streams", False),
+        (b"x-text/event-stream", False),
+        (b"*/*", False),
+        (b"text/*", False),
+    ],
+)
+def test_a_stream_is_the_answer_where_it_is_asked_for(accept, streams):
+    """By its own name: a client that takes anything gets the 202."""
+    assert submit_options([(b"accept", accept)], now=NOW).stream is streams

@@ -157,7 +157,8 @@ function filled(path: string, values: Record<string, string | number> = {}): str
   return path.replace(/\{([^}:]+)(?::[^}]*)?\}/g, (whole, name: string) => {
     const value = values[name];
     if (value === undefined) throw new RaincheckError(`${path} needs path.${name}`);
-    return whole.endsWith(":path}") ? String(value) : encodeURIComponent(value);
+    const parts = whole.endsWith(":path}") ? String(value).split("/") : [value];
+    return parts.map(encodeURIComponent).join("/");
   });
 }
 

@@ -66,7 +66,11 @@ export async function* followMany(
   }
 }
 
-/** Give the records of an operation that are newer than a version, until it is done. */
+/**
+ * Give the records of an operation that are newer than a version, until it is done.
+ *
+ * `untilDone`: nobody wants those in between. A held request then ends with the operation, not with each of its changes.
+ */
 export async function* pollRecords<T>(
   http: Http,
   self: string,
@@ -74,7 +78,13 @@ export async function* pollRecords<T>(
     after,
     signal,
     onConnect,
-  }: { after?: number | undefined; signal?: AbortSignal | undefined; onConnect?: FollowOptions["onConnect"] },
+    untilDone = false,
+  }: {
+    after?: number | undefined;
+    signal?: AbortSignal | undefined;
+    onConnect?: FollowOptions["onConnect"];
+    untilDone?: boolean;
+  },
 ): AsyncGenerator<Operation<T>, void, undefined> {
   const trouble = new Trouble(http.patience);
   let held = http.transports.includes("long-poll");
@@ -85,7 +95,8 @@ export async function* pollRecords<T>(
     const began = Date.now();
     let operation: Operation<T>;
     try {
-      const url = held ? `${self}?wait=${http.hold}&after=${version}` : self;
+      const wanted = untilDone ? "" : `&after=${version}`;
+      const url = held ? `${self}?wait=${http.hold}${wanted}` : self;
       const timeout = held ? http.hold * 1000 + 10_000 : 15_000;
       operation = await http.once(
         "GET",
@@ -109,7 +120,8 @@ export async function* pollRecords<T>(
     if (news || operation.done) yield operation;
     if (operation.done) return;
     // A server that drains answers a held request at once; it must not be asked again at once.
-    if (!held || (!news && Date.now() - began < 1000)) await sleep(operation.poll_after_ms ?? 1000, signal);
+    const early = untilDone || !news;
+    if (!held || (early && Date.now() - began < 1000)) await sleep(operation.poll_after_ms ?? 1000, signal);
   }
 }
 

@@ -181,6 +181,7 @@ export class OperationHandle<T = unknown> {
     for await (const record of pollRecords<T>(this.http, this.at(), {
       after: this.latest?.version,
       signal,
+      untilDone: true,
     })) {
       this.saw(record);
       if (record.done) return record;

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 EMPTY = inspect.Parameter.empty
+AT_THE_TOP = "Define or import the name at the top of its module, outside of functions and TYPE_CHECKING"
 
 
 class UnknownAnnotation(Exception):

@@ -29,6 +29,7 @@ _PREFERENCE = re.compile(
     r"""\s*+([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*+(?:=\s*+("(?:[^"\\]|\\.)*"|[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*+)?"""
     r"""((?:;[^,]*)?)(?:,|$)""",
 )
+_UNWANTED = re.compile(rb"[ \t]*+q=0(\.0{0,3})?[ \t]*")
 _KEY_LENGTH = 255
 _TAG_LENGTH = 256
 _LONGEST_NUMBER = 32
@@ -136,12 +137,24 @@ def submit_options(
             if options.content_type is None:
                 options.content_type = value.decode("latin-1")
         elif name == b"accept":
-            options.stream = options.stream or b"text/event-stream" in value
+            options.stream = options.stream or _takes_streams(value)
         else:
             found.setdefault(name, []).append(value.decode("latin-1"))
     if found:
         _read(found, options, now=now, callbacks=callbacks)
     return options
+
+
+def _takes_streams(accept: bytes) -> bool:
+    """Tell whether an ``Accept`` names event streams, in any case, and not as what is not wanted (RFC 9110 §12.4.2)."""
+    lowered = accept.lower()
+    if b"text/event-stream" not in lowered:
+        return False
+    for wanted in lowered.split(b","):
+        kind, *parameters = wanted.split(b";")
+        if kind.strip() == b"text/event-stream":
+            return not any(map(_UNWANTED.fullmatch, parameters))
+    return False
 
 
 def _read(found: dict[bytes, list[str]], options: SubmitOptions, *, now: datetime, callbacks: Callbacks | None) -> None:

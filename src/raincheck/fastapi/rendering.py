@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from raincheck.core.errors import DefinitionError
 from raincheck.core.outcome import Returned
 from raincheck.core.wire import is_json
-from raincheck.fastapi.annotations import EMPTY, UnknownAnnotation, evaluated, is_a, signature_of, split
+from raincheck.fastapi.annotations import AT_THE_TOP, EMPTY, UnknownAnnotation, evaluated, is_a, signature_of, split
 from raincheck.fastapi.kept_headers import kept_headers
 from raincheck.fastapi.mismatch import safe_text
 from raincheck.invocation import ResultMismatch
@@ -150,7 +150,7 @@ def _model(plan: Plan, options: ResultOptions) -> Any:
     try:
         returns = evaluated(signature_of(plan.function).return_annotation, plan.function)
     except UnknownAnnotation as error:
-        msg = f"{plan.name}: return type: {error}. Import the name outside of TYPE_CHECKING, or pass response_model=..."
+        msg = f"{plan.name}: return type: {error}. {AT_THE_TOP}, or pass response_model=..."
         raise DefinitionError(msg) from error
     kind, _ = split(returns)
     if kind in (EMPTY, None, type(None)) or (isinstance(kind, type) and is_a(kind, Response)):

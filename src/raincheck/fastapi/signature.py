@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from raincheck.context import OperationContext
 from raincheck.core.errors import DefinitionError
-from raincheck.fastapi.annotations import EMPTY, UnknownAnnotation, evaluated, is_a, signature_of, split
+from raincheck.fastapi.annotations import AT_THE_TOP, EMPTY, UnknownAnnotation, evaluated, is_a, signature_of, split
 from raincheck.fastapi.callables import Style, full_name, style_of
 from raincheck.fastapi.declared_names import NEVER_STORED, header_names, keys_of
 from raincheck.fastapi.round_trip import StoredValue, stored_value
@@ -141,7 +141,7 @@ def _planned(parameter: Parameter, function: Callable[..., Any], name: str, exec
     try:
         annotation = evaluated(parameter.annotation, function)
     except UnknownAnnotation as error:
-        raise _refusal(name, parameter, f": {error}", "Import the name outside of TYPE_CHECKING.") from error
+        raise _refusal(name, parameter, f": {error}", f"{AT_THE_TOP}.") from error
     kind, metadata = split(annotation)
     mark = _mark(parameter, metadata, name)
     found: dict[str, Any] = {"name": parameter.name, "annotation": annotation, "default": parameter.default}

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from raincheck.context import OperationContext
 from raincheck.core.errors import DefinitionError, NotStarted
-from raincheck.fastapi.annotations import EMPTY, UnknownAnnotation, evaluated, is_a, signature_of, split
+from raincheck.fastapi.annotations import AT_THE_TOP, EMPTY, UnknownAnnotation, evaluated, is_a, signature_of, split
 from raincheck.fastapi.callables import Style, full_name, style_of
 from raincheck.fastapi.cleanup import guarded, threaded
 
@@ -101,13 +101,16 @@ def _source(
         kind, metadata = split(evaluated(parameter.annotation, dependency))
     except UnknownAnnotation as error:
         if parameter.default is EMPTY:
-            raise _refusal(trail, parameter, str(error), "Import the name outside of TYPE_CHECKING.") from error
+            raise _refusal(trail, parameter, str(error), f"{AT_THE_TOP}.") from error
         kind, metadata = EMPTY, ()
     for mark in (parameter.default, *reversed(metadata)):
         match mark:
             case WorkerDependency():
                 return plan_step(mark.dependency, use_cache=mark.use_cache, executor=executor, trail=trail)
             case params.Depends():
+                if getattr(mark, "max_concurrency", None) is not None:  # of newer releases of FastAPI
+                    why = "has max_concurrency=, which FastAPI counts for requests and nobody for runs"
+                    raise _refusal(trail, parameter, why, _OWN_LIMIT)
                 inner = mark.dependency or kind
                 return plan_step(inner, use_cache=mark.use_cache, executor=executor, trail=trail)
             case params.Param() | params.Body():
@@ -129,6 +132,7 @@ def _given(kind: Any, parameter: Parameter, executor: str, trail: tuple[str, ...
     return Given.APP
 
 
+_OWN_LIMIT = "Hold a semaphore of your own in the dependency, or lower the slots of the executor."
 _REMEDY = (
     "A worker dependency may take OperationContext, WorkerDepends(...), app: FastAPI and parameters with defaults; "
     "hand request data to the function itself, as its own parameter or a Depends(...) value."
