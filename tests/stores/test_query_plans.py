@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import sqlite3
@@ -14,7 +15,7 @@ from raincheck.core.dispatch_rules import Terms
 from raincheck.core.events import Output
 from raincheck.core.operation import Status
 from raincheck.ports import Lease, ListQuery, Ticket
-from raincheck.stores.sqlite import SqliteStore, opening
+from raincheck.stores.sqlite import SqliteStore, opening, reading
 from raincheck.testing.conformance.specimens import (
     DAY,
     LEASE_END,
@@ -29,10 +30,9 @@ from raincheck.testing.conformance.specimens import (
 
 pytestmark = pytest.mark.anyio
 TABLES = ("operations", "events", "tombstones", "tickets")
+ALIASES = ("due", "first", "late", "lower")  # of operations: a plan names nothing else
 # These indexes hold unfinished operations only, or are read in order up to a limit.
-SMALL = re.compile(
-    r"USING (COVERING )?INDEX (operations_queued|operations_held|operations_deadline|operations_dispatch)\b"
-)
+SMALL = re.compile(r"USING (COVERING )?INDEX operations_(queued|queued_changed|held|deadline|dispatch)\b")
 IN_ORDER = re.compile(r"SCAN operations USING INDEX sqlite_autoindex_operations_1")
 
 
@@ -126,7 +126,7 @@ def plan(path, statement):
 
 
 def reads_a_table(line):
-    return re.match(rf"(SCAN|SEARCH) ({'|'.join(TABLES)})\b", line) is not None
+    return re.match(rf"(SCAN|SEARCH) ({'|'.join((*TABLES, *ALIASES))})\b", line) is not None
 
 
 def is_bounded(line, statement):
@@ -145,6 +145,7 @@ def is_bounded(line, statement):
         ("SEARCH operations USING INDEX sqlite_autoindex_operations_1 (id=?)", True),
         ("SCAN operations USING INDEX operations_queued", True),
         ("SCAN operations USING INDEX operations_owner", False),
+        ("SCAN late", False),
         ("SCAN operations USING INDEX sqlite_autoindex_operations_1", False),
     ],
 )
@@ -152,3 +153,65 @@ def test_a_plan_that_looks_at_everything_is_found_out(line, *, bounded):
     """The check above can fail."""
     assert reads_a_table(line)
     assert is_bounded(line, "SELECT 1 FROM operations WHERE status = 'queued'") is bounded
+
+
+class Steps:
+    """Counts what SQLite does on a connection, in hundreds of instructions."""
+
+    def __init__(self, connection) -> None:
+        self.count = 0
+        connection.set_progress_handler(self._step, 100)
+
+    def _step(self):
+        self.count += 1
+        return 0
+
+    def taken(self):
+        """Return the steps since the last time."""
+        found, self.count = self.count, 0
+        return found
+
+
+async def test_what_waits_for_another_time_costs_neither_a_claim_nor_a_submit_nor_a_poll(tmp_path):
+    """After an outage tens of thousands of retries wait for their moment: looking through them would hold up all."""
+    store = SqliteStore(tmp_path / "a.db")
+    await store.open()
+    first = await submitted(store, priority=7)
+    for start_at in range(0, 3000, 500):
+        later = [
+            an_operation(run_at=NOW + DAY, scheduled_for=NOW + DAY, priority=number % 3)
+            for number in range(start_at, start_at + 500)
+        ]
+        await asyncio.gather(*map(store.submit, later))
+    writing = Steps(store._connection)
+    assert [each.id for each in await store.claim(a_claim(limit=10))] == [first.id]
+    assert writing.taken() < 50
+    assert await store.claim(a_claim(limit=10)) == []
+    assert writing.taken() < 50
+    begun = await store.submit(an_operation(), claim=a_claim(limit=1))
+    assert begun.begun is not None
+    assert writing.taken() < 50
+    second = await submitted(store, priority=7)
+    with contextlib.closing(opening.connect(store.path, read_only=True)) as connection:
+        polling = Steps(connection)
+        assert reading.queue_position(connection, second) == 0
+        assert polling.taken() < 50
+    await store.close()
+
+
+async def test_the_best_priority_goes_first_then_the_longest_due_whatever_waits_beside(tmp_path):
+    """Also with what a clock that was set back has left in the future."""
+    store = SqliteStore(tmp_path / "a.db")
+    await store.open()
+    wanted = []
+    for priority in (9, 5, 5, 0, -3):
+        due = NOW - timedelta(seconds=100 - len(wanted))
+        wanted.append((await submitted(store, priority=priority, run_at=due, created_at=due, updated_at=due)).id)
+        await submitted(store, priority=priority, run_at=NOW + DAY)
+        await submitted(store, priority=priority, run_at=due, kind="image")
+    left = NOW + timedelta(hours=2)
+    lost = await submitted(store, priority=5, run_at=left, created_at=left, updated_at=left)
+    wanted.insert(3, lost.id)
+    claimed = [each.id for _ in range(4) for each in await store.claim(a_claim(limit=2))]
+    assert claimed == wanted
+    await store.close()

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from raincheck.core.overview import Overview
 
 _FINISHED = statement("overview_finished")
-_DUE = "SELECT kind, count(*), min(run_at) FROM operations WHERE status = 'queued' AND run_at <= ? GROUP BY kind"
-_LATER = "SELECT kind, count(*) FROM operations WHERE status = 'queued' AND run_at > ? GROUP BY kind"
+# By the index that has run_at, so that the rows on the other side of the moment are not read.
+_QUEUED = "FROM operations INDEXED BY operations_queued WHERE status = 'queued' AND run_at"
+_DUE = f"SELECT kind, count(*), min(run_at) {_QUEUED} <= ? GROUP BY kind"
+_LATER = f"SELECT kind, count(*) {_QUEUED} > ? GROUP BY kind"
 _HELD = "SELECT kind, status, count(*) FROM operations WHERE status IN ('running', 'cancelling') GROUP BY kind, status"
 _HELD_BY = (
     f"SELECT {LIGHT_COLUMNS} FROM operations "  # noqa: S608 - constant columns
