@@ -56,7 +56,7 @@ def test_a_retry_without_backoff_doubles() -> None:
     assert Retry(attempts=3).wait(2, chance=0.5) == timedelta(seconds=2)
 
 
-@pytest.mark.parametrize("attempts", [0, -1, True, 1.5, "3"])
+@pytest.mark.parametrize("attempts", [0, -1, True, 1.5, "3", 2**31])
 def test_attempts_that_are_no_count_are_refused(attempts: Any) -> None:
     """The first try counts too."""
     with pytest.raises(ValueError, match="at least 1"):

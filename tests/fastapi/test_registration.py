@@ -48,6 +48,8 @@ REFUSED: list[tuple[str, Callable[..., Any], dict[str, Any], str]] = [
     ("memory_limit_in_a_thread", plain, {"memory_limit": "1GiB"}, "needs executor='process'"),
     ("memory_limit_without_a_unit_we_know", plain, {"executor": "process", "memory_limit": "1 pony"}, "not a size"),
     ("no_losses_at_all", plain, {"max_losses": 0}, "at least 1"),
+    ("more_losses_than_fit", plain, {"max_losses": 2**31}, "must lie between"),
+    ("a_priority_that_does_not_fit", plain, {"priority": -(2**63)}, "must lie between"),
     ("priority_that_is_a_text", plain, {"priority": "high"}, "whole number"),
 ]
 

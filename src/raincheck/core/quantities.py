@@ -11,6 +11,8 @@ _SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|kB|MB|GB)?")
 _BYTES = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _LONGEST = timedelta(days=36500)
+LARGEST_COUNT = 2**31 - 1
+"""Priorities and counts are whole numbers that every store and engine can keep."""
 
 
 def duration(value: timedelta | float | str) -> timedelta:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from raincheck.core.quantities import duration
+from raincheck.core.quantities import LARGEST_COUNT, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +57,11 @@ class Retry:
 
     def __post_init__(self) -> None:
         attempts: object = self.attempts
-        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
-            msg = f"Retry(attempts={self.attempts!r}): attempts counts the first try too, so it must be at least 1"
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= LARGEST_COUNT:
+            msg = (
+                f"Retry(attempts={self.attempts!r}): attempts counts the first try too, so it must be at least 1, and "
+                f"at most {LARGEST_COUNT}"
+            )
             raise ValueError(msg)
         if isinstance(self.backoff, (timedelta, int, float, str)):
             duration(self.backoff)

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from raincheck.core.errors import DefinitionError
 from raincheck.core.importable import NotImportable, importable
-from raincheck.core.quantities import duration, size
+from raincheck.core.quantities import LARGEST_COUNT, duration, size
 from raincheck.core.retry import Retry
 from raincheck.fastapi import delivery_documents, openapi
 from raincheck.fastapi.annotations import UnknownAnnotation, evaluated, split
@@ -205,6 +205,9 @@ def _whole(name: str, number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int):
         msg = f"{name}={number!r} must be a whole number"
         raise TypeError(msg)
+    if not -LARGEST_COUNT <= number <= LARGEST_COUNT:  # no store could keep it: each submit would fail
+        msg = f"{name}={number!r} must lie between {-LARGEST_COUNT} and {LARGEST_COUNT}"
+        raise ValueError(msg)
     return number
 
 
