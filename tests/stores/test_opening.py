@@ -270,6 +270,21 @@ def test_a_dead_process_is_known_at_once_also_after_another_has_entered(tmp_path
     assert list(folder.iterdir()) == []
 
 
+def test_a_process_knows_its_own_workers_by_every_path_that_leads_to_them(tmp_path):
+    """Two applications in one process may name one store in two ways: the lock would be taken, and then be lost."""
+    folder, link = tmp_path / "store.d" / "workers", tmp_path / "link.d"
+    one = FileLiveness(folder)
+    one.enter("one")
+    link.symlink_to(folder.parent)
+    two = FileLiveness(link / "workers")
+    two.enter("two")
+    assert not two.is_dead("one")
+    assert not one.is_dead("two")
+    one.leave()
+    two.leave()
+    assert list(folder.iterdir()) == []
+
+
 async def test_a_function_that_changes_the_working_directory_takes_no_store_away(tmp_path, monkeypatch):
     """Connections are opened when they are needed: one that is opened later must find the same file."""
     elsewhere = tmp_path / "elsewhere"

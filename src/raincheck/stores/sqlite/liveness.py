@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# lockf cannot conflict with its own process, so a process must know its own workers.
-_OURS: set[Path] = set()
+# lockf cannot conflict with its own process, and closing a file there frees its lock: so a process must know its own
+# workers, by device and inode, since a path may lead to the same file in several ways.
+_OURS: set[tuple[int, int]] = set()
 
 
 class FileLiveness:
@@ -37,24 +38,25 @@ class FileLiveness:
         self._file = self._folder / f"{worker}.lock"
         while self._descriptor is None:
             self._descriptor = _locked(self._file)
-        _OURS.add(self._file.absolute())
+        _OURS.add(_identity(os.fstat(self._descriptor)))
 
     def leave(self) -> None:
         """Free the lock and remove the file; leaving twice does nothing."""
         if self._descriptor is None or self._file is None:
             return
-        _OURS.discard(self._file.absolute())
+        identity = _identity(os.fstat(self._descriptor))
         with contextlib.suppress(FileNotFoundError):
             self._file.unlink()
         os.close(self._descriptor)
         self._descriptor = None
+        _OURS.discard(identity)  # last, so that nobody here takes it for another process's meanwhile
 
     def is_dead(self, worker: str) -> bool:
         """Tell whether the worker's process has certainly ended."""
         file = self._folder / f"{worker}.lock"
-        if file.absolute() in _OURS:
-            return False
         try:
+            if _identity(file.stat()) in _OURS:
+                return False
             descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
         except OSError:  # it left, or we are out of descriptors: in doubt it lives
             return False
@@ -74,6 +76,10 @@ class FileLiveness:
         """Remove the file of a dead worker once nothing is held by it."""
         with contextlib.suppress(FileNotFoundError):
             (self._folder / f"{worker}.lock").unlink()
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _locked(file: Path) -> int | None:
