@@ -91,7 +91,8 @@ class Settings(BaseSettings):
     handover: int = Field(
         1000,
         ge=0,
-        description="validated inputs kept in memory for a first run here; 0: every run reads the stored request",
+        description="validated inputs kept in memory for a first run here, of 64 MiB of requests at most; 0: every run "
+        "reads the stored request",
     )
 
     freeze: bool = Field(

@@ -411,6 +411,19 @@ async def test_values_are_handed_over_to_a_first_run_only_and_not_when_off(store
     assert [bounded.take(name) for name in "abc"] == [None, {}, {}]
 
 
+def test_what_is_handed_over_is_bounded_in_bytes_too():
+    """A thousand requests of 100 MiB that wait in the queue must not be kept in memory as models besides."""
+    handover = Handover(1000, most_bytes=100)
+    for name in "abc":
+        handover.give(name, {"name": name}, size=40)
+    handover.give("large", {}, size=101)
+    assert [handover.take(name) for name in ("a", "b", "large")] == [None, {"name": "b"}, None]
+    handover.give("d", {}, size=60)
+    assert handover.take("c") == {"name": "c"}
+    assert handover.take("d") == {}
+    assert handover._bytes == 0
+
+
 async def test_the_heartbeat_renews_in_one_batch_and_tells_what_it_learns(house):
     """Leases move, cancels and losses come back; with nothing held nothing is written."""
     kept, cancelled, gone = [await started(house.store) for _ in range(3)]

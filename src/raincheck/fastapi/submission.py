@@ -140,7 +140,7 @@ class Submitter:
             fingerprint=None if key is None else fingerprint(captured.content()),
         )
         if captured.values is not None:
-            parts.handover.give(operation_id, captured.values)
+            parts.handover.give(operation_id, captured.values, size=captured.size)
         try:
             submitted = await parts.service.submit(submission)
         except Exception:
