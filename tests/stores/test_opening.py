@@ -15,11 +15,12 @@ import pytest
 
 from raincheck.core.errors import SchemaTooNew, StoreError, StoreUnavailable
 from raincheck.locations import location
+from raincheck.ports import Lease
 from raincheck.storage import open_storage
 from raincheck.stores.blobs import LocalBlobs
 from raincheck.stores.sqlite import SqliteStore, opening
 from raincheck.stores.sqlite.liveness import FileLiveness
-from raincheck.testing.conformance.specimens import an_operation, submitted
+from raincheck.testing.conformance.specimens import NOW, an_operation, submitted
 
 pytestmark = pytest.mark.anyio
 
@@ -234,6 +235,22 @@ async def test_a_result_file_whose_folder_could_not_be_synced_is_adopted_at_the_
     monkeypatch.setattr(blobs_module, "sync_folders", sync)
     await blobs.adopt(name, result)
     assert (await blobs.local_path(name)).read_bytes() == b"pages"
+
+
+async def test_a_closed_store_says_that_it_is_closed(tmp_path):
+    """Work that outlives the drain meets it; it must neither look like a bug nor be taken for one."""
+    store = SqliteStore(tmp_path / "a.db")
+    await store.open()
+    kept = await submitted(store)
+    await store.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await submitted(store)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.change(kept.id, lambda _: None)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.renew([Lease(kept.id, 1)], lease_until=NOW)
+    with pytest.raises(StoreUnavailable):
+        await store.get(kept.id)
 
 
 # --- who lives -----------------------------------------------------------------------------------------------------

@@ -106,10 +106,10 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         """Write what waits and close the file; closing what was not opened does nothing."""
         if self._writer is None:
             return
-        await self._writer.stop()
+        writer, self._writer = self._writer, None
+        await writer.stop()
         await in_own_thread(self._readers.close)  # type: ignore[union-attr]
         self._connection.close()  # type: ignore[union-attr]
-        self._writer = None
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None:
         """Call the listener with the changes of each commit."""
@@ -144,7 +144,7 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         if not self._reserve.held:
             await self._take_reserve()
         try:
-            found: Submitted = await self._writer.write(Submit(operation=operation, claim=claim))  # type: ignore[union-attr]
+            found: Submitted = await self._opened().write(Submit(operation=operation, claim=claim))
         except StorageFull:
             await in_own_thread(self._reserve.give_up)
             raise
@@ -171,7 +171,7 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
         if asyncio.get_running_loop() is self._loop:
             renewal: Renewal = await self._write(unit)
             return renewal
-        return await asyncio.wrap_future(self._writer.write_urgently(unit))  # type: ignore[union-attr]
+        return await asyncio.wrap_future(self._opened().write_urgently(unit))
 
     async def change(self, operation_id: str, transition: Callable[[Operation], Change | None]) -> Operation:
         """Apply a transition to the record as it is now."""
@@ -204,10 +204,16 @@ class SqliteStore(SqliteDeliveries, SqliteOutbox):
 
     async def _write(self, unit: Unit) -> Any:
         try:
-            return await self._writer.write(unit)  # type: ignore[union-attr]
+            return await self._opened().write(unit)
         except StorageFull:
             await in_own_thread(self._reserve.give_up)
             raise
+
+    def _opened(self) -> Writer:
+        if self._writer is None:
+            msg = "The store is closed; the process is shutting down. Send the request again."
+            raise StoreUnavailable(msg, retry_after=1)
+        return self._writer
 
     # --- reading ----------------------------------------------------------------------------------------------
 
