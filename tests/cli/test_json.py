@@ -20,7 +20,7 @@ from raincheck.core.deliveries import Health
 from raincheck.core.operation import Status, StoredResult
 from raincheck.stores.blobs import LocalBlobs
 from raincheck.stores.sqlite.store import side_folder
-from raincheck.testing.conformance.deliveries import URL, a_delivery
+from raincheck.testing.conformance.delivery_specimens import URL, a_delivery
 from raincheck.testing.conformance.specimens import NOW, brought_to, started
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
