@@ -24,7 +24,7 @@ from raincheck.executors._frames import Frame, FrameType, receive_frame
 from raincheck.executors._launch import Ended, ForkServer
 from raincheck.executors.process import ProcessExecutor
 from tests.executors import child_operations, operations
-from tests.executors.invoking import invocation
+from tests.executors.invoking import invocation, operation
 from tests.executors.processes import returned, running, wait_until_dead
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ def module(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(tmp_path)
         function = type(operations.add)(operations.add.__code__, {}, "add")
         function.__module__, function.__qualname__ = "written_operations", "add"
-        return operations.operation()(function).__raincheck_kinds__["add"]
+        return operation()(function).__raincheck_kinds__["add"]
 
     return write
 

@@ -15,6 +15,7 @@ from raincheck.executors import _wire as wire
 from raincheck.executors._frames import FrameReader, FrameType, frame
 from raincheck.invocation import Invocation
 from tests.executors import operations
+from tests.executors.invoking import kind_of
 
 
 def only(data):
@@ -57,7 +58,7 @@ def test_an_outcome_arrives_as_it_was_sent(outcome):
 def test_a_request_arrives_as_it_was_sent():
     """A child's invocation has the fields of the executor's."""
     sent = Invocation(
-        kind=operations.kind_of(operations.add),
+        kind=kind_of(operations.add),
         context=OperationContext(
             id="op_1",
             kind="add",
