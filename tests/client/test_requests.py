@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raincheck.client import RemoteFailed
 from raincheck.client.addresses import Addresses
 from raincheck.client.submitting import SubmitHeaders
 from tests.client.scripted import Answer, Held, scripted
@@ -57,6 +58,18 @@ def test_a_functions_own_202_is_its_result(side):
         handle = client.submit("/k", wait=5)
         assert handle.id == ID
         assert handle.result() == {"pages": 3}
+
+
+def test_a_failure_with_a_good_status_is_no_result(side):
+    """``raise HTTPException(200)`` fails an operation; its answer says so beside its status."""
+    answer = Answer.json({"detail": "no"}, 200, operation_id=ID, operation_status="failed")
+    failed = {**DONE, "status": "failed", "error": {"type": "about:blank", "title": "OK", "status": 200}}
+    with (
+        scripted(lambda seen, _: answer if seen.method == "POST" else Answer.json(failed)) as server,
+        client_of(side, server.url) as client,
+        pytest.raises(RemoteFailed),
+    ):
+        client.submit("/k", wait=5).result()
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["the length is known", "it is not"])

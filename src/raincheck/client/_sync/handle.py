@@ -239,6 +239,7 @@ def answered(connection: Connection, response: httpx2.Response, operation_id: st
     """Return the handle of an operation that was done before the server answered its submit."""
     link = response.headers.get("operation-location") or ""
     url = connection.addresses.of_link(link) if link else connection.addresses.of_operation(operation_id)
-    good = response.is_success
+    # The status of an answer is the function's own: an HTTPException(200) is a failure all the same.
+    good = response.is_success and response.headers.get("operation-status", "succeeded") == "succeeded"
     replayed = response.headers.get("idempotency-replayed") == "true"
     return OperationHandle(connection, url, operation_id, answer=response if good else None, replayed=replayed)

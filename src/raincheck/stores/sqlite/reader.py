@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _THREADS = 2
+logger = logging.getLogger("raincheck.store")
 
 
 class Readers:
@@ -36,8 +38,7 @@ class Readers:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._query, query)
         except (sqlite3.Error, RuntimeError) as error:
-            msg = "The operation store cannot be read at the moment. Try again."
-            raise StoreUnavailable(msg, retry_after=1) from error
+            raise _refused(error) from error
 
     def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         return query(self._connection())
@@ -59,3 +60,11 @@ class Readers:
         self._pool.shutdown(wait=True)
         for connection in self._connections:
             connection.close()
+
+
+def _refused(error: Exception) -> StoreUnavailable:
+    if isinstance(error, sqlite3.Error):  # the caller is told nothing of it, and nobody else would hear
+        name = getattr(error, "sqlite_errorname", None) or ""
+        logger.error("the operation store refused a read: %s (%s)", error, name)
+    msg = "The operation store cannot be read at the moment. Try again."
+    return StoreUnavailable(msg, retry_after=1)
