@@ -23,6 +23,19 @@ PATIENCE = 60.0
 RABBITMQ = Path("/usr/lib/rabbitmq/bin")
 
 
+def until_open(port: int, program: str) -> None:
+    """Wait until a program accepts connections."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError(f"{program} did not start within {PATIENCE:g} s")
+
+
 class Broker:
     """One server process, and a folder for what it keeps."""
 
@@ -55,15 +68,7 @@ class Broker:
     def start(self) -> None:
         """Start and wait until it accepts connections."""
         self._process = self.launched()
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
-                return
-        raise AssertionError(f"{self.command()[0]} did not start within {PATIENCE:g} s")
+        until_open(self.port, self.command()[0])
 
     def launched(self) -> subprocess.Popen:
         """Return the process that was started."""
@@ -145,6 +150,7 @@ class RabbitMq(Broker):
         if self._mapper is None:
             mapper = ["epmd", "-address", "127.0.0.1", "-port", str(self._mapper_port)]
             self._mapper = subprocess.Popen(mapper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            until_open(self._mapper_port, mapper[0])  # else the server starts another one, which outlives it
         with (self.folder / "output").open("ab") as output:
             return subprocess.Popen(
                 self.command(),
