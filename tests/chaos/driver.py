@@ -205,7 +205,7 @@ class Scene:
                 start_new_session=True,
                 preexec_fn=limit,  # noqa: PLW1509 - one system call
             )
-        client = httpx2.Client(base_url=f"http://{host}:{port}", timeout=PATIENCE, trust_env=False)
+        client = httpx2.Client(base_url=f"http://{host}:{port}", timeout=PATIENCE, trust_env=False, verify=False)
         server = Server(process, port, log, client)
         self.servers.append(server)
         return server

@@ -82,7 +82,7 @@ def test_the_demo_runs_from_the_wheel_alone(fresh_python, tmp_path):
     demo = RunningDemo("", python=str(fresh_python), cwd=tmp_path)
     try:
         demo.wait_for("Ctrl-C ends the demo")
-        with httpx2.Client(base_url=demo.url, timeout=PATIENCE, trust_env=False) as client:
+        with httpx2.Client(base_url=demo.url, timeout=PATIENCE, trust_env=False, verify=False) as client:
             assert '<div id="app">' in client.get("/dashboard").text
             answer = client.post("/fractals", json={"width": 128, "height": 128}, headers={"Prefer": "wait=60"})
             assert answer.content.startswith(b"\x89PNG")

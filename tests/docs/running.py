@@ -81,7 +81,7 @@ class Server(Running):
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         super().__init__(f"{command} --port {self.port}", folder, ready="Application startup complete")
-        self.client = httpx2.Client(base_url=self.url, timeout=PATIENCE + 30, trust_env=False)
+        self.client = httpx2.Client(base_url=self.url, timeout=PATIENCE + 30, trust_env=False, verify=False)
 
     def kill(self) -> None:
         """End it and the client."""

@@ -25,7 +25,7 @@ SUBPROTOCOL = "raincheck.v1"
 def read_httpx2(port: int, operation_id: str, name: str) -> Sequence:
     """Use ``httpx2.Client.sse`` again and again, from the last id."""
     found: Sequence = []
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, verify=False) as client:
         while not _over(found):
             headers = {"Last-Event-ID": found[-1][0]} if found else {}
             try:
@@ -39,7 +39,9 @@ def read_httpx2(port: int, operation_id: str, name: str) -> Sequence:
 
 async def _read_httpx2_async(port: int, operation_id: str, name: str) -> Sequence:
     found: Sequence = []
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+    async with httpx2.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, verify=False
+    ) as client:
         while not _over(found):
             headers = {"Last-Event-ID": found[-1][0]} if found else {}
             try:
