@@ -1,6 +1,6 @@
 """Engines under fire: workers killed and paused, brokers flushed. Accepted is finished, with one end each.
 
-``make test`` runs each test with one or two of the engines, ``make chaos`` with all of them, and in more rounds.
+``make test`` runs each test with one engine, ``make chaos`` with all of them, and in more rounds.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def battle(engine: str, tmp_path: Path, postgres: PostgresServer) -> Iterator[Ba
             broker.close()
 
 
-@only("pgqueuer", "taskiq-redis")
+@only("taskiq-redis")
 def test_killed_workers_and_a_flushed_broker_lose_nothing(battle: Battle) -> None:
     """Workers die in mid-run, the engine forgets its messages: what was accepted ends once, in order."""
     chance = random.Random(7)
@@ -97,7 +97,7 @@ def test_killed_workers_and_a_flushed_broker_lose_nothing(battle: Battle) -> Non
     assert {operation.attempt for operation, _ in found.values()} == {1}
 
 
-@only("procrastinate")
+@only("taskiq-redis")
 def test_a_paused_worker_loses_its_work_and_writes_nothing_afterwards(battle: Battle) -> None:
     """Another worker gets it through the engine; what the stale one still does to its messages harms nobody."""
     scene, server = battle.scene, battle.server()
