@@ -30,7 +30,7 @@ LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --
 COMPILE  = --python-version $(VERSION) --quiet --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test oldest check bench bench-peers screenshots chaos storms fuzz format generated lock clean
+.PHONY: help demo test long oldest check bench bench-peers screenshots chaos storms fuzz format generated lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -41,6 +41,9 @@ demo: $(DEMO)  ## run the demo on http://127.0.0.1:$(PORT); Ctrl-C ends it
 
 test: $(DEV)  ## run the tests (ARGS="-k name -x" goes to pytest)
 	$(BIN)/python $(PYTEST) $(ARGS)
+
+long: $(DEV)  ## run the tests that `make test` skips because they take long
+	LONG_TESTS=1 $(BIN)/python $(PYTEST) -m long $(ARGS)
 
 oldest:  ## run the tests with the oldest packages that pyproject.toml allows (needs uv)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(OLDEST)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import pytest
 
 from tests.postgres.server import PostgresServer
 
 _NUMBERS = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what takes minutes to ``make long``."""
+    if os.environ.get("LONG_TESTS") or os.environ.get("CHAOS_DEEP"):
+        return
+    for item in items:
+        if item.get_closest_marker("long") is not None:
+            item.add_marker(pytest.mark.skip(reason="takes long: `make long` runs it"))
 
 
 @pytest.fixture

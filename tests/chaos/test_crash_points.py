@@ -39,6 +39,7 @@ def test_a_server_that_dies_around_commits_loses_nothing(scene: Scene, deep: boo
     assert one_process(scene, points).crashes == len(points)
 
 
+@pytest.mark.long
 def test_one_of_two_servers_dies_around_commits_and_the_other_takes_over(scene: Scene, deep: bool) -> None:
     """The survivor runs what the dead one held long before its lease ends: by its lock it is known to be dead."""
     points = chosen(tuple(point for point in AROUND_COMMITS if not point.startswith("renew")), 3, deep=deep)

@@ -97,6 +97,7 @@ def test_killed_workers_and_a_flushed_broker_lose_nothing(battle: Battle) -> Non
     assert {operation.attempt for operation, _ in found.values()} == {1}
 
 
+@pytest.mark.long
 @only("taskiq-redis")
 def test_a_paused_worker_loses_its_work_and_writes_nothing_afterwards(battle: Battle) -> None:
     """Another worker gets it through the engine; what the stale one still does to its messages harms nobody."""

@@ -57,6 +57,7 @@ def test_a_second_process_takes_over_long_before_the_lease_ends(scene: Scene) ->
     scene.judge(operations)
 
 
+@pytest.mark.long
 def test_a_killed_worker_of_a_multi_worker_server_loses_nothing(scene: Scene) -> None:
     """With ``--workers 2`` the other worker, or the one started again, finishes what the killed one ran."""
     server = scene.start("--workers", "2").ready()
@@ -87,6 +88,7 @@ def serving(client, count):
     return pids if len(pids) >= count else set()
 
 
+@pytest.mark.long
 def test_a_killed_worker_program_hands_its_work_to_another(scene: Scene) -> None:
     """``raincheck worker`` beside a server that only accepts: killed, a second one takes over."""
     scene.settings["RAINCHECK_WORKERS"] = "false"

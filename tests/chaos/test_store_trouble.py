@@ -26,6 +26,7 @@ pytestmark = pytest.mark.chaos
 KINDS = ("async", "thread", "process")
 
 
+@pytest.mark.long
 def test_a_stranger_that_locks_the_database_delays_and_loses_nothing(scene: Scene, deep: bool) -> None:
     """Locked past the store's patience: 503 or a wait, no lost lease, and the server recovers by itself."""
     locked_for = 20.0 if deep else 5.5  # the store waits for five seconds
@@ -189,6 +190,7 @@ def test_syncs_that_fail_lose_nothing_that_was_acknowledged(tmp_path: Path, scen
     assert scene.everything() == set(ids), "a refused operation was stored beside its repetition"
 
 
+@pytest.mark.long
 def test_sixty_descriptors_are_enough_to_lose_nothing(scene: Scene) -> None:
     """With ``ulimit -n 60`` and more clients than that, each 202 ends, and the server recovers by itself."""
     scene.settings["RAINCHECK_LEASE"] = "3s"

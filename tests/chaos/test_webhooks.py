@@ -78,6 +78,7 @@ def test_a_kill_in_the_middle_of_a_thousand_webhooks_loses_none(scene: Scene, re
     assert sum(times.values()) - MANY <= 2 * 20, "more came twice than were under way"
 
 
+@pytest.mark.long
 def test_processes_share_webhooks_and_send_none_twice_though_one_of_them_drains(
     scene: Scene, receiver: Receiver
 ) -> None:

@@ -13,7 +13,7 @@ from tests.readers.cutting import CuttingProxy
 from tests.readers.serving import Server, eventually
 
 __all__ = ["browser"]
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 MOST_GROWTH = 1 << 20  # bytes; a view that stayed would be ten times that after these rounds
 
 # Goes round all views as an operator does, and into the newest operation, until its log is there.

@@ -74,6 +74,7 @@ def opened(shared_demo):
         yield page
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_page_shows_rejected_rows_and_tokens_without_polling(shared_demo, opened):
     """Two operations with output of their own, one on the shared stream; each card gets to its end."""
@@ -92,6 +93,7 @@ def test_the_page_shows_rejected_rows_and_tokens_without_polling(shared_demo, op
     assert any("/operations/events?ids=" in url for url in requests)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_page_that_is_opened_again_goes_on(shared_demo, opened):
     """Finished operations are shown from what the page remembers."""
@@ -106,6 +108,7 @@ def test_a_page_that_is_opened_again_goes_on(shared_demo, opened):
     opened.wait_for_function("document.querySelectorAll('.operation').length === 0")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["stream", "socket"])
 def test_the_example_in_one_file_works_as_it_is(shared_demo, opened, way):

@@ -70,6 +70,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert not [name for name in held if "/test_" in name or name.endswith((".db", ".ts", ".svelte"))]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_demo_runs_from_the_wheel_alone(fresh_python, tmp_path):

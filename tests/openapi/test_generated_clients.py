@@ -16,7 +16,7 @@ from tests.openapi.application import application
 from tests.openapi.server import served
 
 HERE = Path(__file__).parent
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def written(app, folder):

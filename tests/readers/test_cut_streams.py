@@ -15,7 +15,7 @@ from tests.readers.application import HOSTILE
 from tests.readers.cutting import CuttingProxy
 from tests.readers.serving import PATIENCE, Server, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300)]
 NAMES = [*python_readers.READERS, *(f"node-{library}" for library in node.READERS), *chromium.READERS]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.readers.serving import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(180)]
 EXECUTORS = ("async", "thread", "process")
 CHUNKS = 6_000
 PER_SECOND = 2_000

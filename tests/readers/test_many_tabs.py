@@ -7,7 +7,7 @@ import pytest
 from tests.readers import chromium
 from tests.readers.serving import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(180)]
 READERS = 8
 # True when an ordinary request is answered while the streams are open, false when it waits for a connection.
 ANSWERED = """async (urls) => {

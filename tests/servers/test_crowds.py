@@ -31,7 +31,9 @@ async def gathered(location: str, port: int, *, streams: int, sockets: int, poll
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(
+    "server", [each if each == "uvicorn" else pytest.param(each, marks=pytest.mark.long) for each in SERVERS]
+)
 async def test_a_crowd_of_readers_does_not_hold_the_exit(server: str, tmp_path: Path) -> None:
     """A hundred streams, twenty sockets and twenty held polls end at SIGTERM with the server; sockets get 1012."""
     with running(server, tmp_path) as (process, client):

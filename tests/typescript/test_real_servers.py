@@ -15,7 +15,7 @@ from tests.readers.cutting import CuttingProxy
 from tests.readers.serving import PATIENCE, Server, eventually
 from tests.typescript.workspace import CLIENT, ROOT, compiled_client, run, tool
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(400)]
 WAYS = ("log", "told", "sse", "long-poll", "poll")
 REPLAYING = ("log", "told", "browser")  # from the first event, so that all of them are cut
 
