@@ -81,7 +81,19 @@ class Server(Running):
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         super().__init__(f"{command} --port {self.port}", folder, ready="Application startup complete")
+        self._connected()  # uvicorn says that it is ready a moment before it listens
         self.client = httpx2.Client(base_url=self.url, timeout=PATIENCE + 30, trust_env=False, verify=False)
+
+    def _connected(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, "the server does not listen"
+                time.sleep(0.02)
+            else:
+                return
 
     def kill(self) -> None:
         """End it and the client."""

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -122,6 +123,7 @@ def test_a_switch_interval_set_by_others_is_left_alone():
         sys.setswitchinterval(former)
 
 
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import asyncio, time
 from raincheck.executors.thread import ThreadExecutor
@@ -148,6 +150,6 @@ print("left")
 def test_an_endless_thread_does_not_block_the_exit_of_the_interpreter():
     """A program whose function never ends still ends."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False, cwd=sys.path[0] or "."
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
     )
     assert (done.stdout, done.returncode) == ("left\n", 0), done.stderr
