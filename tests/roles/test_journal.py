@@ -124,6 +124,21 @@ async def test_the_loop_is_refused_and_a_thread_waits_when_too_much_is_unwritten
     assert book.chunks == ["1" * 11, "3"]
 
 
+async def test_a_drain_after_a_chunk_of_a_thread_ends(book, journal, monkeypatch):
+    """It asks for a flush only while something is unwritten: its own empty ones would keep it going for ever."""
+    monkeypatch.setattr(journal_module, "_BOUND", 10)
+    for number in range(20):
+        book.open.clear()
+        journal.output(Output("longer than the bound"))
+        thread = threading.Thread(target=journal.output, args=(Output(str(number)),))
+        thread.start()
+        book.open.set()
+        await asyncio.to_thread(thread.join, 5)
+        async with asyncio.timeout(5):
+            await journal.drain()
+        assert book.chunks[-1] == str(number)
+
+
 async def test_a_thread_that_logs_waits_too_and_the_loop_is_never_refused_a_line(book, journal, monkeypatch):
     """A function that logs while the store is away for an hour must not fill the memory of the process."""
     monkeypatch.setattr(journal_module, "_BOUND", 10)

@@ -79,13 +79,14 @@ class Journal:
 
     async def drain(self) -> None:
         """Wait until everything queued so far is written."""
-        while (self._entries or self._task is not None) and not self._closed:
-            self._ask_flush()
-            task = self._task
-            if task is None:
+        while not self._closed:
+            if self._task is not None:
+                await asyncio.wait([self._task])
+            elif self._entries:
+                self._ask_flush()
                 await asyncio.sleep(0)
             else:
-                await asyncio.wait([task])
+                return
 
     def _add(self, entry: Entry, size: int) -> None:
         if self._closed:
