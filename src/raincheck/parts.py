@@ -12,7 +12,7 @@ from raincheck.fastapi.serving import Serving
 from raincheck.garbage import loaded_objects_frozen, young_collections_after
 from raincheck.ids import Ids
 from raincheck.logs import operation_records
-from raincheck.ports_engines import dispatch_of
+from raincheck.ports_engines import dispatch_of, is_transactional
 from raincheck.roles.census import Census
 from raincheck.roles.delivery_desk import DeliveryDesk
 from raincheck.roles.dispatcher import Dispatcher
@@ -183,7 +183,7 @@ class Parts:
             return
         stack.push_async_callback(engine.stop)
         await engine.start(self._kinds, clock=self._clock)
-        if engine.transactional:
+        if is_transactional(engine):
             self._store.set_terms(
                 engine.terms,
                 enlist=lambda connection, queued: engine.enlist(connection, [dispatch_of(each) for each in queued]),

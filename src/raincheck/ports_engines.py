@@ -8,7 +8,7 @@ likes, and its own retries, visibility time-outs and results decide nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,8 +83,8 @@ class Engine(Protocol):
        spent when it was handed in: a worker that dies later gets it back from nobody, since its lease does that.
     4. ``rest`` returns within a second or two, with nothing more to be handed in.
     5. An engine that loses its server connects again by itself. Until then ``dispatch`` raises.
-    6. Where ``transactional``, ``enlist`` does what ``dispatch`` does on a connection that is in a transaction: the
-       messages count if that commits.
+    6. One that is ``transactional`` keeps its messages in the database of the operations: it is a
+       ``TransactionalEngine``.
     7. Where not ``hosts_workers``, worker processes are made by the engine's own tools: they enter the application with
        what ``attach`` was given, once, when the Raincheck was made; servers then run no work themselves.
     """
@@ -105,8 +105,6 @@ class Engine(Protocol):
 
     async def dispatch(self, dispatches: Sequence[Dispatch]) -> None: ...
 
-    async def enlist(self, connection: Any, dispatches: Sequence[Dispatch]) -> None: ...
-
     async def work(self, desk: Desk) -> None: ...
 
     async def rest(self) -> None: ...
@@ -117,6 +115,21 @@ class Engine(Protocol):
         Raises if it is of no use.
         """
         ...
+
+
+class TransactionalEngine(Engine, Protocol):
+    """An Engine whose messages are written with the records.
+
+    1. ``enlist`` does what ``dispatch`` does on a connection that is in a transaction: the messages count if that
+       commits.
+    """
+
+    async def enlist(self, connection: Any, dispatches: Sequence[Dispatch]) -> None: ...
+
+
+def is_transactional(engine: Engine) -> TypeGuard[TransactionalEngine]:
+    """Tell whether an engine takes part in the store's transactions."""
+    return engine.transactional
 
 
 class Outbox(Protocol):

@@ -18,8 +18,8 @@ from raincheck.fastapi.delivery_documents import add_webhooks
 from raincheck.fastapi.health import health_routes
 from raincheck.fastapi.metrics import metrics_routes
 from raincheck.fastapi.registration import Registry
-from raincheck.fastapi.resources import operation_routes
 from raincheck.fastapi.router import OperationRouter, operation_decorator
+from raincheck.fastapi.routing import operation_routes
 from raincheck.fastapi.serving import Gateway
 from raincheck.parts import Parts
 from raincheck.watching import check_prometheus
@@ -94,18 +94,16 @@ class Raincheck:
         _ = self.settings.executor_names
         prefix = self.settings.prefix
         given.check_prefix(prefix)
-        for name, dependency in (("owner", owner), ("dashboard", dashboard), ("metrics", metrics)):
-            given.check_dependency(name, dependency)
-        given.check_dependencies(dependencies)
+        given.check_guards(dependencies, owner=owner, dashboard=dashboard, metrics=metrics)
         given.check_webhooks(callbacks, webhooks)
+        if metrics is not None:
+            check_prometheus()
         if self._engine is not None:
             self._engine.attach(self.working)
         self._working = False
         self._owner = owner
         self._dashboard = dashboard
         self._metrics = metrics
-        if metrics is not None:
-            check_prometheus()
         self._dependencies = tuple(dependencies)
         self._policy = checked_policy(
             callbacks=callbacks, webhooks=webhooks, public_url=self.settings.public_url.rstrip("/")

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx2
 import pytest
 
+from tests.dashboard.tabs import Tab
+from tests.readers import chromium
 from tests.readers.serving import Server
 
 HERE = Path(__file__).resolve().parent
@@ -97,3 +100,26 @@ def operator(server: Server) -> Asking:
 def viewer(server: Server) -> Asking:
     """Ask as somebody who may look."""
     return Asking(server, "viewer")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, where it is installed."""
+    if why := chromium.missing():
+        pytest.skip(why)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium.EXECUTABLE, args=chromium.ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def tab(browser, server):
+    """A tab of an operator; whatever the test does, the page complains of nothing and asks nobody else."""
+    opened = Tab(browser, server)
+    yield opened
+    opened.close()
+    assert opened.complaints == []
+    assert {urlsplit(url).netloc for url in opened.asked if url.startswith("http")} == {f"127.0.0.1:{server.port}"}

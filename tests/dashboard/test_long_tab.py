@@ -8,11 +8,10 @@ import pytest
 
 from tests.dashboard.conftest import HERE, ended, submitted
 from tests.dashboard.gauge import Gauge
-from tests.dashboard.test_page import BASE, Tab, browser
+from tests.dashboard.tabs import BASE, Tab
 from tests.readers.cutting import CuttingProxy
 from tests.readers.serving import Server, eventually
 
-__all__ = ["browser"]
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 MOST_GROWTH = 1 << 20  # bytes; a view that stayed would be ten times that after these rounds
 

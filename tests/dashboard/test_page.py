@@ -5,83 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.dashboard.application import CONFIGURED, HOSTILE, NOWHERE, NOWHERE_ELSE
 from tests.dashboard.conftest import HERE, disabled, ended, fresh, submitted
-from tests.readers import chromium
+from tests.dashboard.tabs import BASE, Tab, row
 from tests.readers.serving import Server, eventually
-from tests.typescript.workspace import ROOT, require_packages
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
-BASE = "/behind/api/dashboard"
 VIEWS = ("", "operations", "workers", "webhooks", "run")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium, where it is installed."""
-    if why := chromium.missing():
-        pytest.skip(why)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium.EXECUTABLE, args=chromium.ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-class Tab:
-    """One tab; it remembers what it asked for and what it complained of."""
-
-    def __init__(self, browser, server, role="operator", *, port=None, **options):
-        self.server = server
-        url = f"http://127.0.0.1:{port or server.port}"
-        self.context = browser.new_context(base_url=url, **options)
-        self.context.add_cookies([{"name": "role", "value": role, "url": url}])
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
-        self.complaints, self.asked, self.open = [], [], set()
-        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", self._asks)
-        for ending in ("requestfinished", "requestfailed"):
-            self.page.on(ending, self._ended)
-
-    def _asks(self, request):
-        self.asked.append(request.url)
-        if re.search(r"/events(\?|$)", request.url):
-            self.open.add(request)
-
-    def _ended(self, request):
-        self.open.discard(request)
-
-    def go(self, view=""):
-        """Open a view and wait until it is there."""
-        self.page.goto(f"{BASE}/{view}")
-        self.page.wait_for_selector("h1")
-        return self.page
-
-    def close(self):
-        """Close the tab."""
-        self.context.close()
-
-
-@pytest.fixture
-def tab(browser, server):
-    """A tab of an operator; whatever the test does, the page complains of nothing and asks nobody else."""
-    opened = Tab(browser, server)
-    yield opened
-    opened.close()
-    assert opened.complaints == []
-    assert {urlsplit(url).netloc for url in opened.asked if url.startswith("http")} == {f"127.0.0.1:{server.port}"}
-
-
-def row(page, operation_id):
-    """Return the row of an operation in the list."""
-    return page.locator("tbody tr", has=page.locator(f'a[href$="/operations/{operation_id}"]'))
 
 
 def timeline(page):
@@ -368,63 +301,6 @@ def test_who_may_look_sees_nothing_to_act_with(browser, server):
 
 
 # --- who can use it -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("look", ["light", "dark", "phone"])
-def test_axe_finds_no_violation(browser, server, look):
-    """Each view, with operations of several statuses, and the question of a dialog."""
-    require_packages()
-    axe = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
-    running = submitted(server, "/drawings", json={"signal": fresh()})
-    failed = submitted(server, "/drawings", json={"fails": True}, hook=NOWHERE)
-    ended(server, failed)
-    wide = submitted(server, "/refusals", params={"detail": "column," * 60})
-    ended(server, wide)
-    size = {"width": 390, "height": 800} if look == "phone" else {"width": 1280, "height": 860}
-    tab = Tab(browser, server, color_scheme="dark" if look == "dark" else "light", viewport=size, bypass_csp=True)
-
-    def violations():
-        tab.page.add_script_tag(content=axe)
-        found = tab.page.evaluate(
-            "axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'] })"
-        )
-        assert len(found["passes"]) > 10
-        return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
-
-    with contextlib.closing(tab):
-        for view in (*VIEWS, f"operations/{running}", f"operations/{failed}", f"operations/{wide}"):
-            page = tab.go(view)
-            page.wait_for_load_state()
-            page.locator("main .card").first.wait_for()
-            if wide in view:
-                page.get_by_text("column,column,").first.wait_for()
-            assert violations() == [], view
-            overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert overflow <= 0, f"{view} is wider than the screen"
-        page = tab.go(f"operations/{running}")
-        page.get_by_role("button", name="Cancel…").click()
-        assert violations() == []
-        page.get_by_role("button", name="Cancel it").click()
-        page.locator("h1", has_text="cancelled").wait_for()
-
-
-def test_it_works_without_a_mouse(server, tab):
-    """The first stop skips the header; links and rows are reached and followed by Tab and Enter."""
-    operation_id = submitted(server, "/refusals")
-    ended(server, operation_id)
-    page = tab.go("operations")
-    row(page, operation_id).wait_for()
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.innerText").strip() == "Skip to the content"
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "view"
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if operation_id in (page.evaluate("document.activeElement.href ?? ''")):
-            break
-    page.keyboard.press("Enter")
-    page.get_by_role("heading", name="refuse").wait_for()
-    assert page.evaluate("document.activeElement.id") == "view"
 
 
 def test_a_tab_keeps_one_stream_open(server, tab):

@@ -8,6 +8,7 @@ import pytest
 
 from raincheck.stores.memory import MemoryStore
 from raincheck.testing.conformance.specimens import NOW
+from tests.roles.house import House
 
 
 class Time:
@@ -43,3 +44,9 @@ async def store(anyio_backend) -> MemoryStore:
     made = MemoryStore()
     await made.open()
     return made
+
+
+@pytest.fixture
+async def house(store, tmp_path):
+    """Provide a runner with fake executors."""
+    return House(store, tmp_path)

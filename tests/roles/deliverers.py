@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
+from raincheck.core import delivery_rules
 from raincheck.core.deliveries import Attempt
-from raincheck.testing.conformance.specimens import SECOND
+from raincheck.core.delivery_rules import Verdict
+from raincheck.core.endpoints import Callback, Source
+from raincheck.testing.conformance.specimens import NOW, SECOND, started, succeed
+
+URL = "https://hooks.example.com/one"
 
 
 class RecordingDeliverer:
@@ -64,3 +70,25 @@ class Alive:
 
     def is_dead(self, worker):
         return worker in self.dead
+
+
+async def ended(store, url=URL):
+    """End an operation that calls a URL back, and return the delivery."""
+    running = await started(store, callback=Callback(url))
+    await succeed(store, running.id)
+    [delivery] = [each for each in await store.deliveries_of(running.id) if each.source is Source.CALLBACK]
+    return delivery
+
+
+async def until(store, delivery, status):
+    """Wait until a delivery has a status, and return it."""
+    async with asyncio.timeout(5):
+        while (found := await store.get_delivery(delivery.id)).status is not status:
+            await asyncio.sleep(0)
+    return found
+
+
+async def held_by(store, delivery, worker):
+    """Lease a delivery to a worker, as a process did that is no more."""
+    lease = partial(delivery_rules.lease, worker=worker, lease_until=NOW + 60 * SECOND, now=NOW)
+    await store.change_delivery(delivery.id, lambda found, health: Verdict(lease(found), health))

@@ -5,25 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import timedelta
-from functools import partial
 
 import pytest
 
 from raincheck.core import delivery_rules, transitions
 from raincheck.core.deliveries import Attempt, DeliveryStatus, Health
 from raincheck.core.delivery_rules import Verdict
-from raincheck.core.endpoints import Callback, Callbacks, Endpoint, Source, Webhook, WebhookPolicy
+from raincheck.core.endpoints import Callbacks, Endpoint, Webhook, WebhookPolicy
 from raincheck.core.errors import StoreUnavailable
 from raincheck.core.wire import Links
 from raincheck.ports_deliveries import DeliveryQuery
 from raincheck.roles import courier as courier_module
 from raincheck.roles.courier import Courier
-from raincheck.testing.conformance.specimens import NOW, SECOND, started, succeed
-from tests.roles.deliverers import Alive, RecordingDeliverer
+from raincheck.testing.conformance.specimens import NOW, SECOND
+from tests.roles.deliverers import URL, Alive, RecordingDeliverer, ended, held_by, until
 
 pytestmark = pytest.mark.anyio
 SECRET = "whsec_" + "c2VjcmV0" * 4
-URL = "https://hooks.example.com/one"
 OTHER = "https://other.example.org/two"
 
 
@@ -68,22 +66,6 @@ async def make(store, deliverer, liveness, time, monkeypatch):
     yield courier
     for each in made:
         await each.stop()
-
-
-async def ended(store, url=URL):
-    """End an operation that calls a URL back, and return the delivery."""
-    running = await started(store, callback=Callback(url))
-    await succeed(store, running.id)
-    [delivery] = [each for each in await store.deliveries_of(running.id) if each.source is Source.CALLBACK]
-    return delivery
-
-
-async def until(store, delivery, status):
-    """Wait until a delivery has a status, and return it."""
-    async with asyncio.timeout(5):
-        while (found := await store.get_delivery(delivery.id)).status is not status:
-            await asyncio.sleep(0)
-    return found
 
 
 async def test_what_is_due_is_sent_signed_with_its_own_rules(store, make, deliverer):
@@ -410,9 +392,3 @@ async def test_unknown_endpoints_are_left_to_processes_that_know_them(store, mak
     await asyncio.sleep(0)
     assert (await store.get_delivery(delivery.id)).status is DeliveryStatus.PENDING
     assert await store.list_deliveries(DeliveryQuery(statuses=(DeliveryStatus.SENDING,))) == []
-
-
-async def held_by(store, delivery, worker):
-    """Lease a delivery to a worker, as a process did that is no more."""
-    lease = partial(delivery_rules.lease, worker=worker, lease_until=NOW + 60 * SECOND, now=NOW)
-    await store.change_delivery(delivery.id, lambda found, health: Verdict(lease(found), health))

@@ -15,107 +15,14 @@ from raincheck.core.operation import Problem, Status
 from raincheck.core.outcome import AskedToRetry, Died, Interrupted, Raised, Returned
 from raincheck.core.retry import Retry
 from raincheck.ports import Lease, Renewal
-from raincheck.ports_functions import Kind
 from raincheck.roles import outcomes as outcomes_module
 from raincheck.roles.handover import Handover
-from raincheck.roles.heartbeat import Heartbeat
-from raincheck.roles.outcomes import OutcomeWriter
 from raincheck.roles.pruner import Pruner
-from raincheck.roles.runner import Runner
 from raincheck.stores.blobs import LocalBlobs
 from raincheck.testing.conformance.specimens import NOW, SECOND, started, submitted
+from tests.roles.house import House
 
 pytestmark = pytest.mark.anyio
-
-
-class Stage:
-    """A fake executor: each run ends when the test says how; interrupting ends it unless it is deaf."""
-
-    def __init__(self, name="async") -> None:
-        self.name = name
-        self.slots = self.free = 10
-        self.deaf = False
-        self.runs = {}
-        self.began = asyncio.Event()
-
-    async def run(self, invocation):
-        if invocation.context.cancelled:
-            return Interrupted()
-        end = self.runs[invocation.context.id] = asyncio.get_running_loop().create_future()
-        self.invocation = invocation
-        self.began.set()
-        return await end
-
-    def interrupt(self, invocation):
-        invocation.context.request_cancel()
-        end = self.runs.get(invocation.context.id)
-        if end is not None and not end.done() and not self.deaf:
-            end.set_result(Interrupted())
-
-    def end(self, operation, outcome):
-        self.runs[operation.id].set_result(outcome)
-
-
-class House:
-    """A runner with fake executors on a memory store."""
-
-    def __init__(self, store, folder, *, timeout=None, handover=10) -> None:
-        self.store = store
-        self.executors = {"async": Stage(), "thread": Stage("thread")}
-        self.handover = Handover(handover)
-        self.ended = asyncio.Event()
-        blobs = LocalBlobs(folder)
-        kinds = {
-            name: Kind(
-                name=name,
-                function=print,
-                executor=executor,
-                retry=Retry(attempts=2),
-                timeout=timeout,
-                max_losses=3,
-                retention=SECOND,
-                memory_limit=None,
-                queue="default",
-                priority=0,
-                wait=0 * SECOND,
-                binding=None,
-            )
-            for name, executor in (("report", "async"), ("image", "thread"))
-        }
-        self.runner = Runner(
-            store=store,
-            blobs=blobs,
-            kinds=kinds,
-            executors=self.executors,
-            handover=self.handover,
-            outcomes=OutcomeWriter(store=store, blobs=blobs, clock=lambda: NOW, chance=lambda: 0.5),
-            clock=lambda: NOW,
-            max_result=1 << 20,
-            app=None,
-            ended=self.ended.set,
-        )
-        store.subscribe(self.runner.committed)
-
-    async def begin(self, **fields):
-        """Start an operation and wait until its function runs."""
-        operation = await started(self.store, **fields)
-        self.runner.start(operation)
-        stage = self.executors["thread" if operation.kind == "image" else "async"]
-        await asyncio.wait_for(stage.began.wait(), 5)
-        stage.began.clear()
-        return operation
-
-    async def over(self, operation):
-        """Wait for the end of a run; return the record."""
-        await asyncio.wait_for(self.ended.wait(), 5)
-        self.ended.clear()
-        return await self.store.get(operation.id)
-
-
-@pytest.fixture
-async def house(store, tmp_path):
-    """Provide a runner with fake executors."""
-    return House(store, tmp_path)
 
 
 PROBLEM = Problem(code="unhandled-error", title="It broke")
@@ -190,95 +97,6 @@ async def test_a_store_that_is_away_delays_the_outcome_and_drops_nothing(house, 
     assert (await house.over(operation)).status is Status.SUCCEEDED
 
 
-async def test_a_machine_without_descriptors_gives_the_work_back_uncounted(house):
-    """An executor that cannot even start the function is no loss of a worker and no failure of the code."""
-    operation = await started(house.store)
-
-    async def exhausted(invocation):
-        raise OSError(24, "Too many open files")
-
-    house.executors["async"].run = exhausted
-    house.runner.start(operation)
-    found = await house.over(operation)
-    assert (found.status, found.attempt, found.losses) == (Status.QUEUED, 0, 0)
-    assert found.run_at > NOW
-
-
-@pytest.mark.parametrize("trouble", [StoreUnavailable("away"), OSError(28, "No space left on device")])
-async def test_files_that_cannot_be_had_give_the_work_back_uncounted(house, monkeypatch, trouble):
-    """Left to its lease it would count as a lost worker; and who waits for the slot must hear that it is free."""
-
-    async def away(operation):
-        raise trouble
-
-    monkeypatch.setattr(house.runner, "_input_files", away)
-    operation = await started(house.store)
-    house.runner.start(operation)
-    found = await house.over(operation)
-    assert (found.status, found.attempt, found.losses) == (Status.QUEUED, 0, 0)
-    assert found.run_at > NOW
-    assert (house.runner.held, house.runner.room("async")) == ([], 10)
-
-
-@pytest.fixture
-async def prepared(house, monkeypatch):
-    """Start an operation whose files are being looked up, and let the test say when they are found."""
-    looking, proceed = asyncio.Event(), asyncio.Event()
-
-    async def slow(operation):
-        looking.set()
-        await proceed.wait()
-        return {}
-
-    monkeypatch.setattr(house.runner, "_input_files", slow)
-    operation = await started(house.store)
-    house.runner.start(operation)
-    await looking.wait()
-    return operation, proceed
-
-
-async def test_the_lease_of_a_run_that_is_being_prepared_is_renewed(house, prepared):
-    """Files of a gigabyte take longer than a lease to fetch."""
-    operation, proceed = prepared
-    assert house.runner.held == [Lease(operation.id, 1)]
-    proceed.set()
-    await house.executors["async"].began.wait()
-    assert house.runner.held == [Lease(operation.id, 1)]
-    house.executors["async"].end(operation, Returned(body=b"1"))
-    await house.over(operation)
-    assert house.runner.held == []
-
-
-@pytest.mark.parametrize("way", ["written here", "renewal", "watch"])
-async def test_a_cancel_that_comes_during_the_preparation_is_not_missed(house, prepared, way):
-    """The function is not even begun."""
-    operation, proceed = prepared
-    lease = Lease(operation.id, 1)
-    if way != "written here":
-        house.store._listeners = []
-    await house.store.change(operation.id, lambda found: transitions.request_cancel(found, now=NOW))
-    if way == "renewal":
-        house.runner.renewed(Renewal(frozenset(), frozenset({lease})))
-    if way == "watch":
-        house.runner.cancel([lease])
-    proceed.set()
-    assert (await house.over(operation)).status is Status.CANCELLED
-    assert not house.executors["async"].began.is_set()
-
-
-@pytest.mark.parametrize("way", ["written here", "renewal"])
-async def test_a_lease_that_is_lost_during_the_preparation_is_not_run(house, prepared, way):
-    """Another worker may run it by now."""
-    operation, proceed = prepared
-    if way == "renewal":
-        house.runner.renewed(Renewal(frozenset({Lease(operation.id, 1)}), frozenset()))
-    else:
-        await house.store.change(operation.id, lambda found: transitions.lose(found, run=1, now=NOW))
-    proceed.set()
-    await house.over(operation)
-    assert not house.executors["async"].began.is_set()
-
-
 async def test_an_outcome_that_cannot_be_written_fails_the_operation_once(house, caplog):
     """Left to its lease, the function would run again as often as workers may be lost, for the same end."""
     operation = await house.begin()
@@ -339,28 +157,6 @@ async def test_a_drain_lets_finish_what_can_and_releases_the_rest(house):
     assert await house.runner.drain(0.0)
     found = await house.store.get(operation.id)
     assert (found.status, found.attempt, found.run_at) == (Status.QUEUED, 0, operation.run_at)
-
-
-async def test_a_drain_sees_what_is_still_being_prepared(house, monkeypatch):
-    """A run whose files are being looked up is not forgotten: it is handed back, not left to its lease."""
-    looking, proceed = asyncio.Event(), asyncio.Event()
-
-    async def slow(operation):
-        looking.set()
-        await proceed.wait()
-        return {}
-
-    monkeypatch.setattr(house.runner, "_input_files", slow)
-    operation = await started(house.store)
-    house.runner.start(operation)
-    await looking.wait()
-    draining = asyncio.ensure_future(house.runner.drain(0.0))
-    while not house.runner._interrupting:
-        await asyncio.sleep(0)
-    proceed.set()
-    assert await asyncio.wait_for(draining, 5)
-    found = await house.store.get(operation.id)
-    assert (found.status, found.attempt) == (Status.QUEUED, 0)
 
 
 async def test_a_thread_that_goes_on_keeps_its_lease_at_a_drain(house):
@@ -424,70 +220,6 @@ def test_what_is_handed_over_is_bounded_in_bytes_too():
     assert handover._bytes == 0
 
 
-async def test_the_heartbeat_renews_in_one_batch_and_tells_what_it_learns(house):
-    """Leases move, cancels and losses come back; with nothing held nothing is written."""
-    kept, cancelled, gone = [await started(house.store) for _ in range(3)]
-    await house.store.change(cancelled.id, lambda found: transitions.request_cancel(found, now=NOW))
-    await house.store.change(gone.id, lambda found: transitions.lose(found, run=1, now=NOW))
-    held = [Lease(each.id, 1) for each in (kept, cancelled, gone)]
-    beat = Heartbeat(
-        store=house.store, lease=15 * SECOND, clock=lambda: NOW + 60 * SECOND, held=lambda: held, renewed=print
-    )
-    renewal = await beat.run_once()
-    assert renewal == Renewal(frozenset({held[2]}), frozenset({held[1]}))
-    assert (await house.store.get(kept.id)).lease_until == NOW + 75 * SECOND
-    held.clear()
-    assert await beat.run_once() is None
-
-
-async def test_the_heartbeat_beats_while_the_loop_is_blocked(house):
-    """It is a thread of its own: a function that blocks the loop starves no lease."""
-    import threading
-
-    operation = await started(house.store)
-    beaten = threading.Event()
-    renew = house.store.renew
-
-    async def renewing(leases, *, lease_until):
-        renewal = await renew(leases, lease_until=lease_until)
-        beaten.set()
-        return renewal
-
-    house.store.renew = renewing
-    beat = Heartbeat(
-        store=house.store,
-        lease=SECOND / 20,
-        clock=lambda: NOW,
-        held=lambda: [Lease(operation.id, 1)],
-        renewed=lambda renewal: None,
-    )
-    await beat.start()
-    assert beaten.wait(5)  # on purpose without await: the loop stands still
-    await beat.stop()
-
-
-async def test_the_heartbeat_goes_on_after_any_error(house):
-    """A store that is away, or a bug, must not end the renewals."""
-    import threading
-
-    errors = iter([StoreUnavailable("away"), ValueError("a bug")])
-    beaten = threading.Event()
-
-    async def renewing(leases, *, lease_until):
-        for error in errors:
-            raise error
-        beaten.set()
-        return Renewal(frozenset(), frozenset())
-
-    house.store.renew = renewing
-    beat = Heartbeat(
-        store=house.store, lease=SECOND / 20, clock=lambda: NOW, held=lambda: [Lease("op", 1)], renewed=lambda _: None
-    )
-    await beat.start()
-    assert await asyncio.to_thread(beaten.wait, 5)
-    await beat.stop()
-
-
 async def test_the_pruner_forgets_what_has_expired_and_nothing_else(house, tmp_path):
     """Records become tombstones and their files go; what is unfinished never expires."""
     old, fresh, waiting = [await started(house.store, retention=day * 24 * 3600 * SECOND) for day in (1, 7, 1)]
@@ -514,16 +246,3 @@ async def test_a_cancel_that_another_process_wrote_outranks_a_time_limit_that_pa
     house.runner._time_out(run)
     found = await house.over(operation)
     assert (found.status, found.error) == (Status.CANCELLED, None)
-
-
-async def test_a_run_that_is_being_prepared_counts_as_a_slot(store, tmp_path):
-    """Otherwise more would be claimed than there is room for."""
-    house = House(store, tmp_path)
-    free = house.runner.room("async")
-    operation = await started(store)
-    house.runner.start(operation)
-    assert house.runner.room("async") == free - 1
-    await asyncio.wait_for(house.executors["async"].began.wait(), 5)
-    house.executors["async"].end(operation, Returned(body=b"1"))
-    await house.over(operation)
-    assert house.runner.room("async") == free

@@ -89,12 +89,6 @@ class CeleryEngine:
                     options = options_for(each, self._transport)
                     self._task.apply_async((each.id, executor), producer=producer, retry=False, **options)
 
-    async def enlist(self, connection: Any, dispatches: Sequence[Dispatch]) -> None:
-        """Refuse: a broker takes no part in the database's transactions."""
-        del connection, dispatches
-        msg = "the engine is not transactional"
-        raise NotImplementedError(msg)
-
     async def work(self, desk: Desk) -> None:
         """Let tasks hand in their operations here."""
         self._worker.open(desk)

@@ -118,12 +118,6 @@ class TaskiqEngine:
                     labels = {"priority": level_of(each.priority)} if self.prioritises else {}
                     group.create_task(task.kicker().with_labels(**labels).kiq(each.id))
 
-    async def enlist(self, connection: Any, dispatches: Sequence[Dispatch]) -> None:
-        """Refuse: a broker takes no part in the database's transactions."""
-        del connection, dispatches
-        msg = "the engine is not transactional"
-        raise NotImplementedError(msg)
-
     def topic(self, queue: str, executor: str) -> str:
         """Return the name under which a queue's messages for an executor go."""
         name = f"{self._prefix}-{queue}-{executor}"

@@ -31,11 +31,17 @@ def check_prefix(prefix: str) -> None:
         raise ConfigurationError(msg)
 
 
-def check_dependency(name: str, given: Any) -> None:
-    """Check a keyword that takes one dependency.
+def check_guards(dependencies: Sequence[Any], **single: Any) -> None:
+    """Check who guards the operation routes, and the keywords that take one dependency each.
 
-    :raises ConfigurationError: it is none.
+    :raises ConfigurationError: one is no dependency, or has a ``Depends`` too many or too few.
     """
+    for name, given in single.items():
+        _check_dependency(name, given)
+    _check_dependencies(dependencies)
+
+
+def _check_dependency(name: str, given: Any) -> None:
     if given is None or callable(given):
         return
     msg = f"{name}={given!r} is no dependency; pass a function, or another callable, that FastAPI can call."
@@ -45,11 +51,7 @@ def check_dependency(name: str, given: Any) -> None:
     raise ConfigurationError(msg)
 
 
-def check_dependencies(given: Sequence[Any]) -> None:
-    """Check the guards of all operation routes.
-
-    :raises ConfigurationError: one is a function without its ``Depends``, or something else.
-    """
+def _check_dependencies(given: Sequence[Any]) -> None:
     for each in given:
         if not isinstance(each, params.Depends):
             shown = full_name(each) if callable(each) else repr(each)

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from raincheck.core.errors import NotReady
+from raincheck.fastapi.other_methods import OtherMethods
 from raincheck.fastapi.problems import problem_response
-from raincheck.fastapi.resources import OtherMethods
 from raincheck.fastapi.turning_away import RoutesUnder
 
 if TYPE_CHECKING:

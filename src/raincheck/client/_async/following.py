@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -71,14 +71,12 @@ async def updates_of(
     if deadline.remaining == float("inf"):
         position = Position(state.version)
         stream = AsyncStream(connection, connection.addresses.part(url, "events"), lambda: position.cursor)
-        try:
+        with suppress(StreamUnavailable):  # then polls go on from the state that the stream has brought
             async with aclosing(_accepted(stream, position)) as accepted:
                 async for event in accepted:
                     state = state.after(event)
                     if event.type not in _UNSEEN_IN_STATES:
                         yield state
-        except StreamUnavailable:
-            pass  # polls go on from the state that the stream has brought
     poller = AsyncPoller(connection, url)
     async with aclosing(poller.newer(state, deadline, only_done=False)) as states:
         async for newer in states:
@@ -95,7 +93,7 @@ async def updates_of_many(
     known: dict[str, OperationState] = {}
     cursor: str | None = None
     stream = AsyncStream(connection, connection.addresses.of_many([*urls]), lambda: cursor)
-    try:
+    with suppress(StreamUnavailable):  # then polls go on from what the stream has brought
         async with aclosing(stream.frames()) as frames:
             async for frame in frames:
                 cursor = frame.id or cursor
@@ -108,8 +106,6 @@ async def updates_of_many(
                     yield state
                 if len(known) == len(urls) and all(each.done for each in known.values()):
                     return
-    except StreamUnavailable:
-        pass  # polls go on from what the stream has brought
     async with aclosing(_polled(connection, urls, known)) as states:
         async for state in states:
             yield state

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from raincheck.client._sync.polling import Poller, pause_of
@@ -71,14 +71,12 @@ def updates_of(
     if deadline.remaining == float("inf"):
         position = Position(state.version)
         stream = Stream(connection, connection.addresses.part(url, "events"), lambda: position.cursor)
-        try:
+        with suppress(StreamUnavailable):  # then polls go on from the state that the stream has brought
             with closing(_accepted(stream, position)) as accepted:
                 for event in accepted:
                     state = state.after(event)
                     if event.type not in _UNSEEN_IN_STATES:
                         yield state
-        except StreamUnavailable:
-            pass  # polls go on from the state that the stream has brought
     poller = Poller(connection, url)
     with closing(poller.newer(state, deadline, only_done=False)) as states:
         for newer in states:
@@ -93,7 +91,7 @@ def updates_of_many(connection: Connection, urls: Mapping[str, httpx2.URL]) -> G
     known: dict[str, OperationState] = {}
     cursor: str | None = None
     stream = Stream(connection, connection.addresses.of_many([*urls]), lambda: cursor)
-    try:
+    with suppress(StreamUnavailable):  # then polls go on from what the stream has brought
         with closing(stream.frames()) as frames:
             for frame in frames:
                 cursor = frame.id or cursor
@@ -106,8 +104,6 @@ def updates_of_many(connection: Connection, urls: Mapping[str, httpx2.URL]) -> G
                     yield state
                 if len(known) == len(urls) and all(each.done for each in known.values()):
                     return
-    except StreamUnavailable:
-        pass  # polls go on from what the stream has brought
     with closing(_polled(connection, urls, known)) as states:
         for state in states:
             yield state

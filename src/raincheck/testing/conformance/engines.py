@@ -14,7 +14,7 @@ import pytest
 from raincheck.core.moments import milliseconds
 from raincheck.core.names import RANDOM_BYTES, operation_id
 from raincheck.core.retry import Retry
-from raincheck.ports_engines import Dispatch, Engine, Route
+from raincheck.ports_engines import Dispatch, Engine, Route, is_transactional
 from raincheck.ports_functions import Kind
 
 if TYPE_CHECKING:
@@ -311,7 +311,7 @@ class TransactionalEngineConformance:
     async def test_messages_count_if_the_transaction_commits(self, make: Callable[[], Engine], connection: Any) -> None:
         """Nothing can be lost between the record and the queue, and nothing is queued without a record."""
         engine, desk = make(), CountingDesk()
-        assert engine.transactional
+        assert is_transactional(engine)
         await engine.start(KINDS, clock=now)
         await engine.work(desk)
         try:

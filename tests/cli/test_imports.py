@@ -1,0 +1,26 @@
+"""What the command line imports, and what the package offers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_help_imports_no_web_framework():
+    """``--help`` answers without the second that FastAPI and pydantic take to import."""
+    program = (
+        "import sys\nfrom raincheck.cli import main\n"
+        "try:\n    main()\nfinally:\n    print(sorted({'fastapi', 'pydantic', 'sqlite3'} & set(sys.modules)))"
+    )
+    command = (sys.executable, "-c", program, "--help")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "worker" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_public_name_can_be_imported():
+    """The package imports its names when they are asked for; each of them must be where it says."""
+    import raincheck
+
+    assert all(getattr(raincheck, name) is not None for name in raincheck.__all__)
+    assert not hasattr(raincheck, "Nothing")
