@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
+import asyncpg
 import pytest
 
 from raincheck.locations import PostgresDatabase, location
@@ -31,6 +32,21 @@ async def open_store():
             return store
 
         yield opened
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Note the statements that connections opened from here on send, each with the parameters it first had."""
+    found: dict[str, tuple[object, ...]] = {}
+    original = asyncpg.connect
+
+    async def spied(*arguments, **options):
+        connection = await original(*arguments, **options)
+        connection.add_query_logger(lambda query: found.setdefault(query.query, query.args))
+        return connection
+
+    monkeypatch.setattr(asyncpg, "connect", spied)
+    return found
 
 
 def database_at(url: str, **more: str) -> PostgresDatabase:

@@ -32,7 +32,7 @@ CONTROL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|SET|SHOW|LOCK|SELECT (set_confi
 
 
 @pytest.fixture
-async def full(postgres_url, monkeypatch):
+async def full(postgres_url, sent):
     """Provide an open store beside much that has finished, and what it sends to the server from then on."""
     database = database_at(postgres_url)
     made = PostgresStore(database)
@@ -42,15 +42,6 @@ async def full(postgres_url, monkeypatch):
     for text in filling(database.schema, MANY):
         await connection.execute(text)
     await connection.close()
-    sent = {}
-    original = asyncpg.connect
-
-    async def spied(*arguments, **options):
-        found = await original(*arguments, **options)
-        found.add_query_logger(lambda query: sent.setdefault(query.query, query.args))
-        return found
-
-    monkeypatch.setattr(asyncpg, "connect", spied)
     store = PostgresStore(database)
     await store.open()
     sent.clear()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from raincheck.core import transitions
 from raincheck.core.delivery_rules import with_deliveries
-from raincheck.core.moments import milliseconds
 from raincheck.core.transitions import Change
 from raincheck.ports import Accepted, KeyConflict, Replayed, Tombstone
+from raincheck.stores.postgres.claims import Claims
 from raincheck.stores.postgres.deliveries import DeliveryWriter
 from raincheck.stores.postgres.queries import statement
 from raincheck.stores.postgres.rows import (
@@ -95,9 +95,7 @@ class Transaction:
         self._insert = statement("insert_operations", schema=schema)
         self._insert_queued = statement("insert_queued", schema=schema)
         self._write = statement("write_changes", schema=schema)
-        self._claimable = statement("claimable", schema=schema, columns=f"{FULL_COLUMNS}, {_NUMBER}")
-        self._named = statement("named", schema=schema, columns=f"{FULL_COLUMNS}, {_NUMBER}")
-        self._waiting = statement("waiting", schema=schema)
+        self._claims = Claims(schema, number=_NUMBER)
         self._select = (
             f"SELECT {LIGHT_COLUMNS}, {_NUMBER} FROM {schema}.operations WHERE id = ANY ($1::text[]) "
             "ORDER BY id FOR UPDATE"
@@ -129,7 +127,7 @@ class Transaction:
                 continue
             wish = (claim.kinds, claim.queues)
             if wish not in looked:
-                looked[wish] = await connection.fetchval(self._waiting, *_wish(claim))
+                looked[wish] = await self._claims.waits(connection, claim)
             if looked[wish] or any(_wants(claim, *each) for each in waiting):
                 _accept(unit, transitions.accept(operation))
                 waiting.add(place)
@@ -225,11 +223,8 @@ class Transaction:
         number: str | None = None
         for unit in units:
             claim = unit.claim
-            if claim.ids is None:
-                rows = await connection.fetch(self._claimable, *_wish(claim), claim.limit)
-            else:
-                rows = await connection.fetch(self._named, *_wish(claim), claim.limit, claim.ids)
-            claimed = [_claimed(operation_from(row), claim) for row in rows]
+            rows = await self._claims.lock(connection, claim)
+            claimed = [_claimed(operation, claim) for operation, _ in rows]
             unit.changes = [self._told(change) for change in claimed if change is not None]
             unit.result = [change.operation for change in unit.changes]
             await self._write_all(connection, unit.changes)
@@ -281,13 +276,6 @@ def _begun(operation: Operation, claim: Claim) -> Change:
 
 def _wants(claim: Claim, kind: str, queue: str) -> bool:
     return kind in claim.kinds and (claim.queues is None or queue in claim.queues)
-
-
-def _wish(claim: Claim) -> tuple[Any, ...]:
-    """Return what the queries of queued work take."""
-    queues = None if claim.queues is None else [storable(queue) for queue in claim.queues]
-    set_back = claim.now + transitions.CLOCK_TOLERANCE
-    return milliseconds(claim.now), milliseconds(set_back), [storable(kind) for kind in claim.kinds], queues
 
 
 def _answer(unit: Submit, holder: Operation | Tombstone | None) -> None:
