@@ -108,8 +108,8 @@ async def test_a_dead_fork_server_ends_its_children_and_is_started_again(executo
     assert "started again" in caplog.text
 
 
-async def test_a_fork_server_that_cannot_start_again_is_a_loss_not_an_error(module, caplog):
-    """``run`` tells the reason after a bounded number of tries."""
+async def test_a_fork_server_that_cannot_start_again_is_no_loss_of_a_worker(module):
+    """A broken deployment is not the operations' fault: ``run`` refuses with the reason, and they are queued again."""
     source = "from tests.executors.invoking import operation\n@operation()\ndef add(left, right): return left + right\n"
     kind = module(source)
     executor = ProcessExecutor()
@@ -117,9 +117,8 @@ async def test_a_fork_server_that_cannot_start_again_is_a_loss_not_an_error(modu
     module("raise RuntimeError('broken deployment')")
     executor._server.process.kill()
     await asyncio.wait((executor._server._listener,))
-    outcome = await executor.run(invocation(operations.add, left=1, right=2))
-    assert isinstance(outcome, Died)
-    assert "broken deployment" in outcome.reason
+    with pytest.raises(ExecutorError, match="broken deployment"):
+        await executor.run(invocation(operations.add, left=1, right=2))
     await executor.stop()
 
 

@@ -101,16 +101,13 @@ class ProcessExecutor:
         """Run a function to its end, and that of all processes it started.
 
         :raises asyncio.CancelledError: the caller was cancelled; the child was killed.
-        :raises ExecutorError: the executor was not started.
+        :raises ExecutorError: the executor was not started, or its fork server died and could not be started again.
         :raises OSError: this machine has no process or descriptor left.
         """
         await self._slots.take()
         try:
             with run_logging(invocation.context):
-                try:
-                    server = await self._running_server()
-                except _ServerLost as error:
-                    return Died(reason=str(error))
+                server = await self._running_server()
                 if invocation.context.cancelled:
                     return Interrupted()
                 return await self._run(invocation, server)
@@ -158,7 +155,7 @@ class ProcessExecutor:
             server = await _restart(self._plan)
             if self._plan is None:  # stopped meanwhile
                 await server.close()
-                raise _ServerLost(_STOPPED)
+                raise ExecutorError(_STOPPED)
             self._server = server
             return server
 
@@ -230,10 +227,6 @@ class _Run:
         return Died(reason=ended.reason or _exit_description(ended.code or 0))
 
 
-class _ServerLost(Exception):
-    """The fork server died and could not be started again."""
-
-
 async def _restart(plan: dict[str, Any]) -> ForkServer:
     reason = ""
     for wait in RESTART_WAITS:
@@ -247,7 +240,7 @@ async def _restart(plan: dict[str, Any]) -> ForkServer:
             logger.warning("the fork server had died; it was started again")
             return server
     msg = f"the fork server died and could not be started again: {reason}"
-    raise _ServerLost(msg)
+    raise ExecutorError(msg)
 
 
 async def _push_output(recorder: Recorder, told: Frame) -> None:
