@@ -77,4 +77,5 @@ class RunningDemo:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self.reader.join(timeout=ENDING)
         self.process.stdout.close()

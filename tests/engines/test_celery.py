@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import kombu.pools
 import pytest
 
 from tests.engines.brokers import Broker, RabbitMq, Valkey
@@ -101,6 +102,7 @@ async def web():
     """Run the application as a server would, in this process."""
     import httpx2
 
+    kombu.pools.reset()  # a fresh process has no connection, and so believes in no queue that a flush has deleted
     sys.modules.pop("tests.engines.celery_fleet", None)
     celery_fleet = importlib.import_module("tests.engines.celery_fleet")  # with the settings of this test
     assert celery_fleet.rain.settings.workers
