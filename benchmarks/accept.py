@@ -1,4 +1,4 @@
-"""Durable accept against a bare FastAPI endpoint, interleaved: throughput ratio and latency."""
+"""Durable accept against a bare FastAPI endpoint and against a bare sketch, interleaved: ratios and latency."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def measure(**settings: str) -> dict[str, float]:
     :param settings: environment of the server, such as ``RAINCHECK_STORE``; a SQLite file without it.
     """
     pin(1)
-    bare, durable = request_bytes("POST", "/bare", BODY), request_bytes("POST", "/accept", BODY)
+    bare, durable, sketch = (request_bytes("POST", path, BODY) for path in ("/bare", "/accept", "/sketch"))
     ratios: list[float] = []
+    of_sketch: list[float] = []
     rates: list[float] = []
     unbounded = {"RAINCHECK_WORKERS": "false", "RAINCHECK_MAX_QUEUED": "10000000", **settings}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, serving(Path(folder), **unbounded) as port:
@@ -40,17 +41,20 @@ def measure(**settings: str) -> dict[str, float]:
         run(bare, 64, 1.0)
         run(durable, 64, 1.0)
         for number in range(ROUNDS):
-            first, second = run(bare, 64, SECONDS), run(durable, 64, SECONDS)
-            assert set(first.statuses) == {200}, first.statuses
-            assert set(second.statuses) == {202}, second.statuses
-            ratios.append(second.rate / first.rate)
-            rates.append(second.rate)
+            plain, made, least = (run(request, 64, SECONDS) for request in (bare, durable, sketch))
+            assert set(plain.statuses) == {200}, plain.statuses
+            assert set(made.statuses) == set(least.statuses) == {202}, (made.statuses, least.statuses)
+            ratios.append(made.rate / plain.rate)
+            of_sketch.append(made.rate / least.rate)
+            rates.append(made.rate)
             print(
-                f"  round {number + 1}: bare {first.rate:,.0f}/s, durable {second.rate:,.0f}/s, ratio {ratios[-1]:.2f}"
+                f"  round {number + 1}: bare {plain.rate:,.0f}/s, sketch {least.rate:,.0f}/s, "
+                f"durable {made.rate:,.0f}/s, ratio {ratios[-1]:.2f}, of the sketch {of_sketch[-1]:.2f}"
             )
         alone, lone_bare = run(durable, 1, SECONDS), run(bare, 1, SECONDS)
     return {
         "accept_ratio": statistics.median(ratios),
+        "accept_of_sketch": statistics.median(of_sketch),
         "accepts_per_second": statistics.median(rates),
         "accept_p50_ms_one_client": alone.median,
         "bare_p50_ms_one_client": lone_bare.median,

@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         description="keep the garbage collector away from what was loaded before the start (`gc.freeze()`)",
     )
     gc_threshold: int = Field(
-        10_000,
+        25_000,
         ge=0,
         description="objects that come together before the garbage collector looks at the young ones "
         "(`gc.set_threshold()`); never less than the application's own, and 0 leaves that alone",
