@@ -70,7 +70,7 @@ format: $(DEV)  ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV)  ## measure (benchmarks/README.md says what)
+bench: $(DEV)  ## measure (docs/capacity.md shows what; ARGS="accept ping")
 	$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(DEV)  ## make docs/images/page-*.png from the demo at work, in Chromium
