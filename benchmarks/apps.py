@@ -17,9 +17,7 @@ app = FastAPI()
 rain = Raincheck(app)
 
 
-app.include_router(sketch.router)
-
-
+# Routes are asked one after the other, so each comes once before and once after the other.
 @app.post("/bare")
 async def bare(order: Order) -> Receipt:
     """What FastAPI does alone: validate, answer, store nothing."""
@@ -30,6 +28,11 @@ async def bare(order: Order) -> Receipt:
 async def accept(order: Order) -> Receipt:
     """The same as an operation."""
     return receipt(order)
+
+
+app.include_router(sketch.router)
+rain.post("/accept-before", kind="accept-before")(accept)
+app.post("/bare-after")(bare)
 
 
 @rain.post("/noop")
