@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ForwardRef, Union, get_args, g
 from typing_inspection.typing_objects import is_typealiastype
 
 from raincheck.context import OperationContext
+from raincheck.fastapi.worker_depends import WorkerDepends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,8 +83,6 @@ def _opened(annotation: Any) -> Any:
 
 
 def _own_names(module: Mapping[str, Any]) -> dict[str, Any]:
-    from raincheck.fastapi.worker_depends import WorkerDepends  # noqa: PLC0415 - that module reads annotations too
-
     own: dict[str, Any] = {
         "OperationContext": OperationContext,
         "WorkerDepends": WorkerDepends,

@@ -19,7 +19,7 @@ from raincheck.fastapi.replay import Replay, RouteForm, StoredRequest
 from raincheck.fastapi.signature import Plan, Role, analyse
 from raincheck.fastapi.stored_form import close_files, restore_form
 from raincheck.fastapi.stored_input import VERSION, InputCapture
-from raincheck.fastapi.worker_depends import Resolution
+from raincheck.fastapi.worker_steps import Resolution
 from raincheck.own_threads import in_own_thread
 
 if TYPE_CHECKING:

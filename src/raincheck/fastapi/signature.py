@@ -21,7 +21,8 @@ from raincheck.fastapi.annotations import AT_THE_TOP, EMPTY, UnknownAnnotation, 
 from raincheck.fastapi.callables import Style, full_name, style_of
 from raincheck.fastapi.declared_names import NEVER_STORED, header_names, keys_of
 from raincheck.fastapi.round_trip import StoredValue, stored_value
-from raincheck.fastapi.worker_depends import Step, WorkerDependency, plan_step
+from raincheck.fastapi.worker_depends import WorkerDependency
+from raincheck.fastapi.worker_steps import Step, plan_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from raincheck.core.operation import Operation
     from raincheck.core.outcome import Outcome
-    from raincheck.roles.runner import Run
+    from raincheck.roles.run import Run
     from raincheck.telemetry.telemetry import Telemetry
     from raincheck.telemetry.tracing import RunSpan
 

@@ -7,9 +7,7 @@ import contextlib
 import json
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from raincheck.context import OperationContext
@@ -21,6 +19,7 @@ from raincheck.invocation import Invocation
 from raincheck.logs import run_logging
 from raincheck.ports import Lease
 from raincheck.roles.journal import Journal
+from raincheck.roles.run import Run, StopReason
 from raincheck.roles.run_watch import watched
 from raincheck.telemetry.telemetry import UNWATCHED
 
@@ -42,36 +41,6 @@ logger = logging.getLogger("raincheck.run")
 _THREAD_PATIENCE = 0.3  # the executor gives threads another second when it stops
 _STOP_PATIENCE = 1.5  # a child has a second to clean up before it is killed
 _BREATH = timedelta(seconds=1)
-
-
-class StopReason(Enum):
-    """Why a run was asked to stop."""
-
-    CANCEL = "cancel"
-    TIMEOUT = "timeout"
-    DRAIN = "drain"
-    LOST = "lost"
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """One claim that this process works on."""
-
-    operation: Operation
-    kind: Kind
-    executor: Executor
-    invocation: Invocation
-    journal: Journal
-    reason: StopReason | None = None
-    failure: Exception | None = None
-    task: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = field(default=None)
-    timing_out: asyncio.Task[bool] | None = None
-
-    @property
-    def lease(self) -> Lease:
-        """The run's hold on its operation."""
-        return Lease(self.operation.id, self.operation.run)
 
 
 class Runner:
