@@ -54,7 +54,7 @@ def test_young_objects_are_looked_at_less_often_until_the_last_one_stops():
     """The first and the second may end in any order."""
     first, second = young_collections_after(10_000), young_collections_after(20_000)
     first.__enter__()
-    assert gc.get_threshold() == (25_000, 10, 10)
+    assert gc.get_threshold() == (10_000, 10, 10)
     second.__enter__()
     assert gc.get_threshold() == (20_000, 10, 10)
     first.__exit__(None, None, None)
