@@ -157,7 +157,5 @@ def changed(operation: Operation, **changes: Any) -> Operation:
     Each operation changes at least three times in its life, so this bounds how many a process can run.
     """
     copy = object.__new__(Operation)
-    values = copy.__dict__
-    values.update(operation.__dict__)
-    values.update(changes)
+    object.__setattr__(copy, "__dict__", operation.__dict__ | changes)
     return copy
