@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+import asyncpg
 import pytest
 
 from raincheck.core import transitions
@@ -188,3 +189,33 @@ async def test_a_store_that_closes_while_the_server_is_away_ends_soon(fragile, o
             await waiting
     finally:
         await asyncio.to_thread(fragile.start)
+
+
+@pytest.mark.parametrize("number", ["another's", "of the future"])
+async def test_a_number_that_a_crash_has_given_away_is_no_proof(open_store, url, monkeypatch, number):
+    """What never reached the disk leaves its number to others: the change is written, though that has committed."""
+    store = await open_store(url)
+    running = await started(store)
+    other = await asyncpg.connect(store.database.url)
+    taken = await other.fetchval("SELECT pg_current_xact_id()::text")
+    await other.close()
+    alter, execute = store._transaction.alter, asyncpg.Connection.execute
+    given = [taken if number == "another's" else str(int(taken) + 1_000_000)]
+
+    async def numbered(connection, units):
+        found = await alter(connection, units)
+        return given[0] if given else found
+
+    async def crashing(connection, query, *arguments, **options):
+        if query == "COMMIT" and given:
+            given.clear()
+            connection.terminate()
+            raise asyncpg.ConnectionDoesNotExistError
+        return await execute(connection, query, *arguments, **options)
+
+    monkeypatch.setattr(store._transaction, "alter", numbered)
+    monkeypatch.setattr(asyncpg.Connection, "execute", crashing)
+    assert (await succeed(store, running.id)).status is Status.SUCCEEDED
+    assert not given
+    record, events = (await store.events_after({running.id: 0}))[running.id]
+    assert (record.status, [event.version for event in events]) == (Status.SUCCEEDED, [1, 2, 3])

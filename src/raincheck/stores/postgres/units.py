@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raincheck.core import transitions
 from raincheck.core.delivery_rules import with_deliveries
+from raincheck.core.events import EventType
 from raincheck.core.transitions import Change
 from raincheck.ports import Accepted, KeyConflict, Replayed, Tombstone
 from raincheck.stores.postgres.claims import Claims
@@ -101,6 +102,11 @@ class Transaction:
             "ORDER BY id FOR UPDATE"
         )
         self._get = f"SELECT {FULL_COLUMNS} FROM {schema}.operations WHERE id = $1"
+        self._event = (
+            f"SELECT EXISTS (SELECT 1 FROM {schema}.events WHERE operation = $1 AND version = $2 AND run = $3 "
+            "AND type = $4 AND time = $5 AND data = $6)"
+        )
+        self._reached = f"SELECT EXISTS (SELECT 1 FROM {schema}.operations WHERE id = $1 AND version >= $2)"
         self._buried = f"SELECT id, owner, reason FROM {schema}.tombstones WHERE id = $1"
         self._holder = f"SELECT operation FROM {schema}.idempotency_keys WHERE owner = $1 AND kind = $2 AND key = $3"
         unstarted = "(run = 0 AND status = 'queued')"
@@ -230,6 +236,20 @@ class Transaction:
             await self._write_all(connection, unit.changes)
             number = rows[0][-1] if rows else number
         return number
+
+    async def left_behind(self, connection: Any, units: Sequence[Unit]) -> bool:
+        """Tell whether the database has what these units write; one of their rows stands for all.
+
+        An event is best: nobody else writes the same one. A progress may be superseded, so it is no proof.
+        """
+        changes = [change for unit in units if not isinstance(unit, Submit) for change in unit.changes]
+        events = [event for change in changes for event in change.events if event.type is not EventType.PROGRESS]
+        if events:
+            return bool(await connection.fetchval(self._event, *event_values(events[0])))
+        records = [change.operation for unit in units for change in unit.changes]
+        if records:
+            return bool(await connection.fetchval(self._reached, records[-1].id, records[-1].version))
+        return True
 
     async def enlist(self, connection: Any, units: Sequence[Unit]) -> None:
         """Tell an engine that shares the database what was queued; its messages count with this transaction."""

@@ -1,7 +1,7 @@
 """The one writer of this process: submits, changes and claims grouped into one durable transaction.
 
 What arrives while a commit is under way shares the next one. A commit whose answer is lost is never guessed: inserts
-run again (their ids make that harmless), and of other transactions the server is asked by their number.
+run again (their ids make that harmless), of other transactions the server is asked by their number, and for their rows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from asyncpg import InvalidParameterValueError
 
 from raincheck.core.errors import StoreUnavailable
 from raincheck.stores.postgres.connecting import begin, connect, is_lost, pauses, translated, unavailable
@@ -143,7 +145,7 @@ class Writer:
             self._connection = await connect(self._database)
         if self._doubtful:
             await self._withdraw()
-        if batch.sent and batch.number is not None and await self._was_committed(batch.number):
+        if batch.sent and batch.number is not None and await self._was_committed(batch, batch.number):
             return
         for unit in batch.units:
             unit.forget()
@@ -165,15 +167,21 @@ class Writer:
         batch.sent, batch.number = True, inserted or altered or taken
         await self._connection.execute("COMMIT")
 
-    async def _was_committed(self, number: str) -> bool:
+    async def _was_committed(self, batch: Batch, number: str) -> bool:
         """Tell what became of a transaction whose commit was not answered.
+
+        A server that crashed gives the number of a transaction that never reached its disk to another one. So a number
+        that has committed must have left behind what this batch writes.
 
         :raises TimeoutError: it is still under way, on a connection that the server has not missed yet.
         """
-        status = await self._connection.fetchval("SELECT pg_xact_status($1::text::xid8)", number)
+        try:
+            status = await self._connection.fetchval("SELECT pg_xact_status($1::text::xid8)", number)
+        except InvalidParameterValueError:  # a number of the future: nothing of it survived a crash
+            return False
         if status == "in progress":
             raise TimeoutError
-        return bool(status == "committed")
+        return status == "committed" and await self._transaction.left_behind(self._connection, batch.units)
 
     async def _withdraw(self) -> None:
         doubtful = self._doubtful
