@@ -24,3 +24,15 @@ def test_every_public_name_can_be_imported():
 
     assert all(getattr(raincheck, name) is not None for name in raincheck.__all__)
     assert not hasattr(raincheck, "Nothing")
+
+
+def test_the_command_line_needs_no_package_of_an_extra():
+    """``pip install raincheck`` brings none of them, and every command is imported by each."""
+    extras = ("asyncpg", "pgqueuer", "procrastinate", "taskiq", "celery", "prometheus_client")
+    program = (
+        "import sys\n"
+        f"sys.modules |= dict.fromkeys({extras!r})\n"
+        "import raincheck.cli, raincheck.cli.doctor, raincheck.cli.moving, raincheck.stores.postgres\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -14,8 +14,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncpg import InvalidParameterValueError
-
 from raincheck.core.errors import StoreUnavailable
 from raincheck.stores.postgres.connecting import begin, connect, is_lost, pauses, translated, unavailable
 from raincheck.stores.postgres.units import Alter, Submit, Take, Unit
@@ -175,6 +173,8 @@ class Writer:
 
         :raises TimeoutError: it is still under way, on a connection that the server has not missed yet.
         """
+        from asyncpg import InvalidParameterValueError  # noqa: PLC0415 - of an extra
+
         try:
             status = await self._connection.fetchval("SELECT pg_xact_status($1::text::xid8)", number)
         except InvalidParameterValueError:  # a number of the future: nothing of it survived a crash
