@@ -19,6 +19,7 @@ MADE    := $(VENV)/.made-$(VERSION)
 DEMO    := $(VENV)/.demo
 DEV     := $(VENV)/.dev
 PEERS   := $(VENV)-peers
+ARQ     := $(PEERS)-arq
 OLDEST  := $(VENV)-oldest
 CORE_TESTS = $(addprefix tests/,core conformance fastapi contract roles executors stores client cli webhooks)
 # A file of tests stays on one worker, and folders stay together, since tests of one folder share servers.
@@ -83,7 +84,7 @@ chaos: $(DEV)  ## kill, pause and starve real processes at length (ARGS="--round
 storms: $(DEV)  ## 500 kills, 200 pauses and 40 ends at random moments (ARGS="--seed 1"; half an hour)
 	$(BIN)/python -m tests.chaos --promised $(ARGS)
 
-bench-peers: $(PEERS)/.made  ## compare with other ways to do it (ARGS="--only arq --part accept")
+bench-peers: $(PEERS)/.made $(ARQ)/.made  ## compare with other ways to do it (ARGS="--only arq --part accept")
 	$(PEERS)/bin/python -m benchmarks.peers $(ARGS)
 
 fuzz: $(DEV)  ## fuzz the test applications, 1,000 cases an endpoint (ARGS=100 for fewer)
@@ -92,10 +93,11 @@ fuzz: $(DEV)  ## fuzz the test applications, 1,000 cases an endpoint (ARGS=100 f
 lock:  ## renew requirements/*.txt with uv (ARGS=--upgrade takes new versions)
 	$(LOCK) --group dev --output-file requirements/dev.txt
 	$(LOCK) --group demo --constraints requirements/dev.txt --output-file requirements/demo.txt
-	$(LOCK) --group peers --constraints requirements/demo.txt --output-file requirements/peers.txt
+	$(LOCK) --group peers --constraints requirements/dev.txt --output-file requirements/peers.txt
+	$(LOCK) --group peers-arq --constraints requirements/demo.txt --output-file requirements/peers-arq.txt
 
 clean:  ## remove the environment, caches and the demo's data
-	rm -rf $(VENV) $(PEERS) $(OLDEST) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .raincheck-demo
+	rm -rf $(VENV) $(PEERS) $(ARQ) $(OLDEST) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .raincheck-demo
 	find . -name __pycache__ -not -path '*/node_modules/*' -prune -exec rm -rf {} +
 
 # The environment. A stamp file tells what is installed, so the second call is instant.
@@ -121,9 +123,15 @@ $(DEV): requirements/dev.txt pyproject.toml $(MADE)
 	$(EDITABLE)
 	@touch $@ $(DEMO)
 
-# The packages of other projects conflict with ours sooner or later, so they live in an environment of their own.
+# The packages of other projects conflict with ours sooner or later, so they live in an environment of their own; those
+# that conflict with each other, in two.
 $(PEERS)/.made: requirements/peers.txt
 	$(MAKE) --no-print-directory VENV=$(PEERS) $(PEERS)/.made-$(VERSION)
 	$(PEERS)/bin/python -m pip install --require-hashes --requirement requirements/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(ARQ)/.made: requirements/peers-arq.txt
+	$(MAKE) --no-print-directory VENV=$(ARQ) $(ARQ)/.made-$(VERSION)
+	$(ARQ)/bin/python -m pip install --require-hashes --requirement requirements/peers-arq.txt
 	@touch $@

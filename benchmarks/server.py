@@ -32,6 +32,18 @@ def pin(processor: int, process: int = 0) -> None:
 
 
 @contextlib.contextmanager
+def on_core(processor: int) -> Iterator[None]:
+    """Keep this process, and what it starts meanwhile, on one core."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    pin(processor)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
 def serving(
     folder: Path, application: str = "benchmarks.apps:app", *, pinned: bool = True, **environment: str
 ) -> Iterator[int]:

@@ -6,11 +6,11 @@ import argparse
 import json
 import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.peers import measure, render
-from benchmarks.peers.contestants import ALL, BARE
+from benchmarks.peers.contestants import ALL, BARE, Contestant
+from benchmarks.peers.stage import version
 
 RESULTS = Path(__file__).with_name("results.json")
 PARTS = {"accept": measure.accept, "run": measure.run, "survive": measure.survive}
@@ -32,17 +32,17 @@ def main() -> None:
             figures = PARTS[part](contestant)
             took = time.monotonic() - began
             print(f"{contestant.name}: {part} {json.dumps(figures)} ({took:.0f} s)", flush=True)
-            keep(contestant.name, contestant.package, contestant.keeps, figures)
+            keep(contestant, figures)
     render.write(json.loads(RESULTS.read_text()))
 
 
-def keep(name: str, package: str, keeps: str, figures: dict[str, object]) -> None:
+def keep(contestant: Contestant, figures: dict[str, object]) -> None:
     """Add figures to the file at once, so that an interrupted run has measured something."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"contestants": {}}
     results["machine"] = measure.machine() | {"python": platform.python_version()}
     results["measured"] = time.strftime("%Y-%m-%d")
-    entry = results["contestants"].setdefault(name, {})
-    entry |= figures | {"version": version(package) if package else "", "keeps": keeps}
+    entry = results["contestants"].setdefault(contestant.name, {})
+    entry |= figures | {"version": version(contestant), "keeps": contestant.keeps}
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from benchmarks.load import Load, generate, request_bytes
-from benchmarks.peers.contestants import BARE, Contestant, Stage, staged
-from benchmarks.server import pin
+from benchmarks.peers.contestants import ALL, BARE, Contestant
+from benchmarks.peers.stage import Stage, staged
+from benchmarks.server import on_core
 
-ROUNDS = 9
+SETS = 3
+ROUNDS = 3
 SECONDS = 0.5
+WARM_UP = 0.3
+REST = 0.1
+REST_PATIENCE = 10.0
 ORDER = {
     "customer": "c-1042",
     "lines": [{"sku": f"SKU-{n:05}", "quantity": n, "price": 9.5} for n in range(16)],
@@ -37,35 +45,90 @@ def accepted(done: Load) -> int:
     return done.statuses.get(200, 0) + done.statuses.get(202, 0)
 
 
+@contextlib.contextmanager
+def opened(contestant: Contestant) -> Iterator[Stage]:
+    """Stage a contestant in a folder of its own."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, staged(contestant, Path(folder)) as stage:
+        yield stage
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What half a second of load showed. A server that puts work off until after its answer is busy for longer."""
+
+    accepted: int
+    sent: int
+    seconds: float
+    busy: float
+
+    @property
+    def rate(self) -> float:
+        return self.accepted / self.seconds
+
+    @property
+    def sustained(self) -> float:
+        return self.accepted / self.busy
+
+
+def turn(stage: Stage, seconds: float = SECONDS) -> Turn:
+    """Load a server until it has answered and rests again, so that what it put off is in nobody else's turn."""
+    done = load(stage, connections=64, seconds=seconds)
+    return Turn(accepted(done), len(done.latencies), done.seconds, done.seconds + until_rest(stage))
+
+
+def until_rest(stage: Stage) -> float:
+    """Wait until the server does nothing more for what it accepted; return the seconds that it went on."""
+    began = time.monotonic()
+    while True:
+        at, before = time.monotonic(), stage.spent()
+        time.sleep(REST)
+        if stage.spent() - before <= REST / 8 or at - began > REST_PATIENCE:
+            return at - began
+
+
 def accept(contestant: Contestant) -> dict[str, float]:
-    """Interleave a bare endpoint and the contestant, A B A B; work is switched off where it can be."""
-    with (
-        tempfile.TemporaryDirectory(dir=Path.cwd()) as first,
-        tempfile.TemporaryDirectory(dir=Path.cwd()) as second,
-        staged(BARE, Path(first)) as bare,
-        staged(contestant, Path(second)) as stage,
-    ):
-        bare.start(works=False, pinned=True)
-        stage.start(works=False, pinned=True)
-        pin(1)
-        for each in (bare, stage):
-            load(each, connections=64, seconds=0.5)
-        rounds = [(load(bare, connections=64), load(stage, connections=64)) for _ in range(ROUNDS)]
-        pairs = [tuple(accepted(each) / each.seconds for each in both) for both in rounds]
-        refused = 1 - sum(accepted(ours) for _, ours in rounds) / sum(len(ours.latencies) for _, ours in rounds)
-        alone = load(stage, connections=1, seconds=1.5)
-        return {
-            "accept_ratio": statistics.median(ours / theirs for theirs, ours in pairs),
-            "accepts_per_second": statistics.median(ours for _, ours in pairs),
-            "bare_per_second": statistics.median(theirs for theirs, _ in pairs),
-            "accept_p50_ms": alone.median,
-            "refused_percent": 100 * refused,
-        }
+    """Interleave a bare endpoint, the contestant and, if it is one of ours, its engine alone: A B C A B C.
+
+    Work is switched off where it can be. Each set of rounds begins with empty stores and ends before anybody can think
+    that what it handed to a broker was lost, since nobody takes it there.
+    """
+    alone = [each for each in ALL if each.name == contestant.engine]
+    sets = [taken_in_turns([BARE, contestant, *alone]) for _ in range(SETS)]
+    rounds = [turns for found, _ in sets for turns in found]
+    figures = {
+        "accept_ratio": statistics.median(ours.rate / bare.rate for bare, ours, *_ in rounds),
+        "sustained_ratio": statistics.median(ours.sustained / bare.rate for bare, ours, *_ in rounds),
+        "accepts_per_second": statistics.median(ours.rate for _, ours, *_ in rounds),
+        "bare_per_second": statistics.median(bare.rate for bare, *_ in rounds),
+        "accept_p50_ms": statistics.median(single.median for _, single in sets),
+        "refused_percent": 100 * (1 - sum(each[1].accepted for each in rounds) / sum(each[1].sent for each in rounds)),
+    }
+    if alone:
+        figures["engine_alone_ratio"] = statistics.median(engine.sustained / bare.rate for bare, _, engine in rounds)
+        figures["sustained_of_engine"] = statistics.median(
+            ours.sustained / engine.sustained for _, ours, engine in rounds
+        )
+    return figures
+
+
+def taken_in_turns(contestants: list[Contestant]) -> tuple[list[list[Turn]], Load]:
+    """Return rounds of one turn each, and one client alone with the second contestant.
+
+    Servers have a core; the load, databases and brokers have the other.
+    """
+    with on_core(1), contextlib.ExitStack() as stack:
+        stages = [stack.enter_context(opened(each)) for each in contestants]
+        for stage in stages:
+            stage.start(works=False, pinned=True)
+        for stage in stages:
+            turn(stage, WARM_UP)
+        rounds = [[turn(stage) for stage in stages] for _ in range(ROUNDS)]
+        return rounds, load(stages[1], connections=1, seconds=0.5)
 
 
 def run(contestant: Contestant) -> dict[str, float]:
     """With the worker on: how soon a client knows, how many no-ops a second run, what idling costs."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, staged(contestant, Path(folder)) as stage:
+    with opened(contestant) as stage:
         stage.start(works=True)
         until_works(stage)
         idle = idling(stage)
@@ -96,21 +159,16 @@ def until_works(stage: Stage) -> None:
     end = time.monotonic() + 30
     while not stage.known(str(answer["id"])):
         if time.monotonic() > end:
-            raise SystemExit(f"{stage.contestant.name} never ran its first job: {stage.folder}")
+            raise SystemExit(f"{stage.contestant.name} never ran its first job: {stage.log()}")
         time.sleep(0.02)
 
 
 def idling(stage: Stage) -> dict[str, float]:
     """Measure four seconds of nothing: share of a core, and memory, of all its own processes."""
     time.sleep(1.0)
-
-    def spent() -> float:
-        times = [process.cpu_times() for process in stage.family()]
-        return sum(each.user + each.system for each in times)
-
-    before, began = spent(), time.monotonic()
+    before, began = stage.spent(), time.monotonic()
     time.sleep(4.0)
-    share = (spent() - before) / (time.monotonic() - began)
+    share = (stage.spent() - before) / (time.monotonic() - began)
     memory = sum(process.memory_full_info().pss for process in stage.family())
     return {"idle_cpu_percent": 100 * share, "memory_mib": memory / 2**20, "processes": float(len(stage.family()))}
 
@@ -123,7 +181,7 @@ def survive(contestant: Contestant) -> dict[str, str]:
 def revived(contestant: Contestant, *, waiting: bool) -> str:
     """Return what became of ten accepted jobs, killed before they began or while they ran."""
     jobs: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, staged(contestant, Path(folder)) as stage:
+    with opened(contestant) as stage:
         stage.start(works=not waiting)
         if not waiting:
             until_works(stage)

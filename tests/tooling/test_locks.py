@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = [ROOT / "requirements" / f"{name}.txt" for name in ("dev", "demo", "peers")]
+LOCKS = [ROOT / "requirements" / f"{name}.txt" for name in ("dev", "demo", "peers", "peers-arq")]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 

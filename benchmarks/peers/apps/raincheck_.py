@@ -1,4 +1,4 @@
-"""Raincheck on SQLite, workers inside the server."""
+"""Raincheck. The environment says on which store and engine, and whether workers run inside the server."""
 
 from __future__ import annotations
 
