@@ -57,7 +57,8 @@ class Desk(Protocol):
     1. ``room`` waits until the executor has a free slot, and returns how many there are; 0 once the desk has closed.
     2. ``expect`` keeps slots free for messages that are about to be handed in, one for each ``take``.
     3. ``take`` returns when the operation has begun here, or when there is nothing to do for this message: it is
-       running or done, unknown, or not due. From then on the message is spent, and the lease takes its place.
+       running or done, unknown, or not due. From then on the message is spent, and the lease takes its place. While
+       others have taken all slots since ``room`` it waits, and the operation is anybody's.
        With ``to_the_end`` it returns when the run has ended. It raises only ``CancelledError``.
     """
 

@@ -291,3 +291,23 @@ async def test_a_promise_that_a_submit_did_not_use_makes_room_again(store, taker
     claimer.settle(operation)
     assert await asyncio.wait_for(waiting, 5) == 1
     await claimer.stop()
+
+
+async def test_a_message_that_comes_when_others_have_all_slots_waits_without_a_lease(store, taker, runs) -> None:
+    """An engine had room and waited for messages; meanwhile submits took the slots, so other processes may begin it."""
+    taker._room = lambda _: runs.free - taker.expected("async")
+    runs.free = 0
+    waiting = [await submitted(store) for _ in range(2)]
+    taking = [asyncio.ensure_future(take(taker, each.id)) for each in waiting]
+    await asyncio.sleep(0.05)
+    assert {(await record_of(store, each.id)).status for each in waiting} == {Status.QUEUED}
+    assert taker.expected("async") == 0
+    runs.free = 1
+    taker.slot_freed()
+    await asyncio.wait(taking, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.sleep(0.05)
+    assert runs.begun == [waiting[0].id]
+    taker.close()
+    await asyncio.gather(*taking)
+    assert runs.begun == [waiting[0].id], "the desk has closed: the engine is told again"
+    assert taker.expected("async") == 0

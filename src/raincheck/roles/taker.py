@@ -101,6 +101,8 @@ class Taker:
 
     async def take(self, operation_id: str, *, executor: str, to_the_end: bool = False) -> None:
         """Begin the operation if it waits, for one of the slots that ``expect`` has kept."""
+        if not await self._slot_is_left(executor):
+            return  # the engine is told of the operation again
         handed = Handed(operation_id, executor, asyncio.get_running_loop().create_future())
         if not self._handed:
             asyncio.get_running_loop().call_soon(self._claim_handed)
@@ -108,6 +110,18 @@ class Taker:
         run = await asyncio.shield(handed.spent)
         if run is not None and to_the_end:
             await asyncio.wait([run])
+
+    async def _slot_is_left(self, executor: str) -> bool:
+        """Wait while others have all slots, with no lease, so that another process may begin the operation.
+
+        An engine that had room may wait long for a message; meanwhile a submit of this process can have the last slot.
+        """
+        if self._room(executor) >= 0:
+            return True
+        self._expected[executor] -= 1
+        left = await self.room(executor) > 0
+        self._expected[executor] += left
+        return left
 
     # --- what the other parts tell ----------------------------------------------------------------------------------
 
