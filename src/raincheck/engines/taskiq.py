@@ -191,6 +191,7 @@ async def _hand_in(receiver: Receiver, message: Any, desk: Desk, executor: str) 
 async def _next(messages: AsyncIterator[Any], resting: asyncio.Event) -> Any:
     """Return the next message; None once it is time to rest and none comes any more."""
     coming = asyncio.ensure_future(anext(messages))
+    coming.add_done_callback(_heard)  # NATS makes an error of the cancel below, which nobody waits for
     rest = asyncio.ensure_future(resting.wait())
     try:
         await asyncio.wait({coming, rest}, return_when=asyncio.FIRST_COMPLETED)
@@ -218,8 +219,14 @@ async def _shut(broker: AsyncBroker) -> None:
 async def _briefly(end: Coroutine[Any, Any, object]) -> None:
     """Wait a moment for an end, however it comes: the server may be away, and its client may wait for it."""
     ending = asyncio.ensure_future(end)
-    ending.add_done_callback(lambda done: done.cancelled() or done.exception())
+    ending.add_done_callback(_heard)
     await asyncio.wait({ending}, timeout=1.0)
+
+
+def _heard(done: asyncio.Future[Any]) -> None:
+    """Take note of an error that nobody needs, so that it is not logged as one that nobody has seen."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def _untaken(operation_id: str) -> None:
