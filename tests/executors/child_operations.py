@@ -20,12 +20,21 @@ from tests.executors.operations import add_async, noting_dependency
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
+def session_niceness():
+    """Return that of this session against others (sched(7)); None where sessions are not weighed."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        if Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip() == "1":
+            return int(Path("/proc/self/autogroup").read_text().rpartition(" ")[2])
+    return None
+
+
 @operation()
 def where_am_i(op):
     return {
         "pid": os.getpid(),
         "group": os.getpgid(0),
         "nice": os.nice(0),
+        "session_niceness": session_niceness(),
         "main_thread": threading.current_thread() is threading.main_thread(),
         "stdin": sys.stdin.read(),
         "metadata": dict(op.metadata),

@@ -30,6 +30,8 @@ async def test_a_child_is_niced_leads_a_group_and_uses_its_main_thread(executor)
     assert first["pid"] != second["pid"] != os.getpid()
     assert first["group"] == first["pid"]
     assert first["nice"] == min(19, os.nice(0) + 10)
+    if second["session_niceness"] is not None:
+        assert second["session_niceness"] == 10
     assert first["main_thread"]
     assert (first["stdin"], first["metadata"], first["attempt"]) == ("", {"a": "b"}, 2)
 

@@ -20,6 +20,7 @@ import sys
 import threading
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raincheck.executors._child import run_child
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from raincheck.executors._frames import Frame
 
 MEMORY_PERIOD_MS = 50
+_AUTOGROUP = Path("/proc/self/autogroup")  # sched(7): one for each session
 # OpenTelemetry's SDK starts its own threads again in each child, with fresh locks (``os.register_at_fork``).
 _RESTARTED_AFTER_FORK = ("OtelBatch", "OtelPeriodicExportingMetricReader")
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
@@ -74,6 +76,7 @@ class _ForkServer:
         self._received_fds: list[int] = []
         self._children: dict[int, _Child] = {}
         self._memory = GroupMemory()
+        self._session_niceness = 0
         self._wake, wake_end = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake_end, False)
@@ -141,6 +144,14 @@ class _ForkServer:
         child = _Child(fields["number"], pid, fields["memory_limit"])
         self._children[child.number] = child
         self._tell(FrameType.STARTED, number=child.number, pid=pid)
+        self._give_way(fields["niceness"])
+
+    def _give_way(self, niceness: int) -> None:
+        """Lower this session too: where Linux weighs sessions against each other, ``nice`` counts within each only."""
+        if niceness != self._session_niceness:
+            with contextlib.suppress(OSError):  # it does not; or it was asked within a tenth of a second, so next time
+                _AUTOGROUP.write_text(str(niceness))
+                self._session_niceness = niceness
 
     def _become_child(self, fd: int, niceness: int) -> None:
         """Shed what belongs to the server and run; never return to the server's loop."""
