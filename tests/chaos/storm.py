@@ -12,6 +12,7 @@ Two servers and a worker program share a file. A blow hits one of them, or a chi
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -19,12 +20,16 @@ import statistics
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import psutil
 
+from raincheck.core.events import Event, EventType
+from raincheck.core.operation import Operation
 from tests.chaos.clients import Client
-from tests.chaos.driver import Effect, Scene, Server, alive, until
+from tests.chaos.driver import Scene, Server, alive, until
 from tests.chaos.readers import judge_replay
 
 LEASE = 1.0
@@ -44,12 +49,14 @@ class Report:
     stale: int = 0
     replayed: int = 0
     takeovers: list[float] = field(default_factory=list)
+    effects: list[float] = field(default_factory=list)
     exits: list[float] = field(default_factory=list)
 
     def add(self, other: Report) -> None:
         """Take in what another storm did."""
         self.blows.update(other.blows)
         self.takeovers += other.takeovers
+        self.effects += other.effects
         self.exits += other.exits
         for name in ("accepted", "in_the_dark", "reruns", "stale", "replayed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -60,7 +67,8 @@ class Report:
         return (
             f"{struck}; {self.accepted} accepted = finished, {self.in_the_dark} unanswered and settled by key, "
             f"{self.reruns} ran again, {self.stale} stale runs went on and wrote nothing, {self.replayed} events seen "
-            f"before = replayed after; takeover {summary(self.takeovers)}; exit {summary(self.exits)}"
+            f"before = replayed after; takeover {summary(self.takeovers)}, its first effect {summary(self.effects)}; "
+            f"exit {summary(self.exits)}"
         )
 
 
@@ -108,7 +116,17 @@ def judge(weather: Weather, crowd: list[Client]) -> None:
     report.in_the_dark = sum(len(client.dark) for client in crowd)
     report.reruns = sum(operation.run > 1 for operation, _ in found.values())
     report.stale = stale_runs(scene)
-    report.takeovers = takeovers(scene, weather.killed)
+    interrupted = interrupted_runs(scene, weather.killed)
+    report.takeovers = takeovers(found, interrupted)
+    report.effects = first_effects(scene, interrupted)
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """When a process was killed, by the monotonic clock and by that of the machine."""
+
+    at: float
+    time: datetime
 
 
 class Weather:
@@ -117,7 +135,7 @@ class Weather:
     def __init__(self, scene: Scene, chance: random.Random) -> None:
         self.scene = scene
         self.report = Report()
-        self.killed: list[tuple[int, float]] = []  # which process, and when on the monotonic clock
+        self.killed: dict[int, Death] = {}
         self._chance = chance
         self.programs = [scene.start(), scene.start(), scene.start_worker()]
         for server in self.servers():
@@ -154,11 +172,11 @@ class Weather:
         """KILL one process, and those below it end with it; False if it had ended by itself."""
         try:
             family = [victim, *victim.children(recursive=True)]
-            at = time.monotonic()
+            death = Death(time.monotonic(), datetime.now(UTC))
             victim.kill()
         except psutil.NoSuchProcess:
             return False
-        self.killed += [(process.pid, at) for process in family]
+        self.killed |= {process.pid: death for process in family}
         return True
 
     def _child(self, *, fork_server: bool) -> psutil.Process | None:
@@ -189,19 +207,39 @@ def _signalled(process: psutil.Process, number: int) -> None:
         os.kill(process.pid, number)
 
 
-def takeovers(scene: Scene, killed: list[tuple[int, float]]) -> list[float]:
-    """Return the seconds from each KILL to the next run's first side effect, for each operation it interrupted."""
-    last: dict[tuple[str, int], Effect] = {}
+def interrupted_runs(scene: Scene, killed: Mapping[int, Death]) -> dict[tuple[str, int], Death]:
+    """Return the runs that a KILL interrupted, by operation and number."""
+    last = {(effect.id, effect.run): effect for effect in scene.effects()}
+    return {run: killed[e.pid] for run, e in last.items() if e.pid in killed and e.phase != "end"}
+
+
+def takeovers(
+    found: Mapping[str, tuple[Operation, list[Event]]], interrupted: Mapping[tuple[str, int], Death]
+) -> list[float]:
+    """Return the seconds from each KILL until a process had leased the next run, with its wait for a slot."""
+    leased = {
+        (operation_id, event.run): event.time
+        for operation_id, (_, events) in found.items()
+        for event in events
+        if event.type is EventType.STATUS and json.loads(event.data)["status"] == "running"
+    }
+    return [
+        (leased[operation_id, run + 1] - death.time).total_seconds()
+        for (operation_id, run), death in interrupted.items()
+        if (operation_id, run + 1) in leased
+    ]
+
+
+def first_effects(scene: Scene, interrupted: Mapping[tuple[str, int], Death]) -> list[float]:
+    """Return the seconds from each KILL until the next run did something: its child was forked, the fork server too."""
     first: dict[tuple[str, int], float] = {}
     for effect in scene.effects():
-        last[effect.id, effect.run] = effect
         first.setdefault((effect.id, effect.run), effect.at)
-    took = []
-    for pid, at in killed:
-        for (operation_id, run), effect in last.items():
-            if effect.pid == pid and effect.phase != "end" and (operation_id, run + 1) in first:
-                took.append(first[operation_id, run + 1] - at)
-    return took
+    return [
+        first[operation_id, run + 1] - death.at
+        for (operation_id, run), death in interrupted.items()
+        if (operation_id, run + 1) in first
+    ]
 
 
 def stale_runs(scene: Scene) -> int:
