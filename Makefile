@@ -31,7 +31,7 @@ LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --
 COMPILE  = --python-version $(VERSION) --quiet --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long oldest check bench bench-peers screenshots chaos storms fuzz format generated lock clean
+.PHONY: help demo test long oldest check bench bench-peers screenshots chaos storms backends fuzz format generated lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -83,6 +83,9 @@ chaos: $(DEV)  ## kill, pause and starve real processes at length (ARGS="--round
 
 storms: $(DEV)  ## 500 kills, 200 pauses and 40 ends at random moments (ARGS="--seed 1"; half an hour)
 	$(BIN)/python -m tests.chaos --promised $(ARGS)
+
+backends: $(DEV)  ## the contract and chaos tests on each store with each engine (ARGS="sqlite+taskiq-nats"; an hour)
+	$(BIN)/python -m tests.engines $(ARGS)
 
 bench-peers: $(PEERS)/.made $(ARQ)/.made  ## compare with other ways to do it (ARGS="--only arq --part accept")
 	$(PEERS)/bin/python -m benchmarks.peers $(ARGS)

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from tests.engines.backends import Brokers
 from tests.postgres.server import PostgresServer
 
 _NUMBERS = itertools.count(1)
@@ -33,6 +34,14 @@ def postgres():
     server = PostgresServer()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def brokers():
+    """The brokers of engines, each started by the first test that asks for it."""
+    made = Brokers()
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 Each function appends lines to the file that ``CHAOS_EFFECTS`` names, so what really ran is known independently of what
 the store says. With ``CHAOS_DEAF`` this process hears nothing of what others write: only latency may change. With
-``CHAOS_POLL`` it looks into the store every so many seconds only: what is quick then came by a signal.
+``CHAOS_POLL`` it looks into the store every so many seconds only: what is quick then came by a signal. With
+``CHAOS_PATIENCE`` the engine is told again of what it has lost after so many seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import timedelta
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -21,6 +24,7 @@ from raincheck import OperationContext, Raincheck, Retry
 from raincheck.roles import claimer, courier, tail
 from raincheck.signals.postgres import PostgresSignals
 from raincheck.stores.sqlite import SqliteStore
+from tests.engines.celery_chosen import celery_chosen
 
 MANY_LOSSES = 1000
 # Opened once and early, so that the log works also where descriptors run out; children inherit it.
@@ -69,8 +73,11 @@ if os.environ.get("CHAOS_DEAF"):
     SqliteStore.start = deaf  # type: ignore[method-assign,assignment]
     PostgresSignals.start = deaf  # type: ignore[method-assign]
 
+celery, engine = celery_chosen()
 app = FastAPI()
-rain = Raincheck(app)
+rain = Raincheck(app, engine=engine)
+if rain.engine is not None and os.environ.get("CHAOS_PATIENCE"):
+    rain.engine.terms = replace(rain.engine.terms, patience=timedelta(seconds=float(os.environ["CHAOS_PATIENCE"])))
 
 
 @app.get("/alive")
@@ -115,8 +122,9 @@ def in_a_process(order: Order, op: OperationContext) -> int:
 
 @rain.post("/family", kind="family", executor="process", max_losses=MANY_LOSSES)
 def with_a_grandchild(order: Order, op: OperationContext) -> int:
-    """Start a process of its own and wait for it."""
-    helper = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({order.pause})"])
+    """Start a process of its own and wait for it; the first run for ``linger`` seconds more."""
+    seconds = order.pause + (order.linger if op.run == 1 else 0)
+    helper = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"])
     effect(op, "begin")
     effect(op, "helper", pid=helper.pid)
     helper.wait()

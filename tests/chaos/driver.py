@@ -25,6 +25,8 @@ from raincheck.core.operation import Operation, Status
 from raincheck.ports import ListQuery
 from raincheck.settings import Settings
 from raincheck.storage import open_storage
+from tests.engines.backends import Place
+from tests.engines.celery_chosen import WORKER_OPTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
@@ -145,6 +147,13 @@ class Scene:
         """Seconds after a death by which its work must go on elsewhere on any machine, however slow."""
         return 5 * FLEET_LEASE if self.database_url else LONG_BEFORE_THE_LEASE_ENDS
 
+    def settle_at(self, place: Place) -> None:
+        """Take a store and an engine that nobody has used."""
+        self.settings |= {f"RAINCHECK_{name.upper()}": value for name, value in place.settings.items() if value}
+        self.database_url = self.settings.pop("RAINCHECK_STORE", None)
+        if place.celery:
+            self.settings["CELERY_BROKER"] = place.celery
+
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINCHECK_")}
         return {
@@ -180,8 +189,11 @@ class Scene:
     def start_worker(
         self, *, module: str = "tests.chaos.application", under: tuple[str, ...] = (), **variables: str
     ) -> Server:
-        """Start a program that only works."""
-        command = ["-c", "from raincheck.cli import main; main()", "worker", f"{module}:rain"]
+        """Start a program that only works: Raincheck's, or Celery's where that is the engine."""
+        if self.settings.get("CELERY_BROKER"):
+            command = ["-m", "celery", "-A", f"{module}:celery", *WORKER_OPTIONS]
+        else:
+            command = ["-c", "from raincheck.cli import main; main()", "worker", f"{module}:rain"]
         return self._launch([*under, sys.executable, *command], ("127.0.0.1", 0), None, variables)
 
     def _launch(

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from raincheck.core.operation import Status
-from tests.chaos.conftest import DEEP
+from tests.chaos.conftest import CHOSEN, DEEP
 from tests.chaos.driver import Scene, Server
-from tests.engines.brokers import BROKERS, Broker
+from tests.engines.backends import BACKENDS, CELERYS, Brokers, place
+from tests.engines.brokers import BROKERS
 from tests.postgres.server import PostgresServer
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
-_NUMBERS = itertools.count(1)
-ENGINES = ("pgqueuer", "procrastinate", *BROKERS)
+TABLES = {"pgqueuer": "pgqueuer", "procrastinate": "procrastinate_jobs"}
 KINDS = ("async", "thread", "process")
 TOLD_AGAIN = 60.0  # seconds: ten until the first message is sent again, twenty until the second
 
@@ -43,40 +43,38 @@ class Battle:
         return [server.submit(kind, steps=steps, pause=0.2) for kind in kinds]
 
 
-def only(*engines: str) -> pytest.MarkDecorator:
-    """Run a test with these engines, in the deep form with all."""
-    return pytest.mark.parametrize("engine", ENGINES if DEEP else engines)
+def only(*some: str) -> pytest.MarkDecorator:
+    """Run a test on these backends, in the deep form on all of them, or on the one that is chosen."""
+    engines = [name for name in BACKENDS if not name.endswith("embedded")]
+    return pytest.mark.parametrize("backend", [CHOSEN] if CHOSEN in engines else engines if DEEP else some)
 
 
 @pytest.fixture
-def battle(engine: str, tmp_path: Path, postgres: PostgresServer) -> Iterator[Battle]:
-    """Provide a store and an engine: NATS with SQLite, the others with PostgreSQL."""
-    schema = f"battle_{next(_NUMBERS)}"
-    scene = Scene(tmp_path, settings={"RAINCHECK_ENGINE": engine.partition("-")[0], "RAINCHECK_LEASE": "3s"})
-    if engine != "taskiq-nats":
-        scene.settings["RAINCHECK_STORE"] = f"{postgres.url()}?schema={schema}"
-    broker: Broker | None = None
-    if engine in {"pgqueuer", "procrastinate"}:
-        table = {"pgqueuer": "pgqueuer", "procrastinate": "procrastinate_jobs"}[engine]
+def battle(request: pytest.FixtureRequest, backend: str, tmp_path: Path, brokers: Brokers) -> Iterator[Battle]:
+    """Provide a store and an engine, which tells again of a lost message as late as in production."""
 
-        def flush() -> None:
-            postgres.psql(f"SET search_path TO {schema}; DELETE FROM {table}")
+    def postgres() -> PostgresServer:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return server
 
-    else:
-        if BROKERS[engine].missing():
-            pytest.skip(BROKERS[engine].missing())
-        broker = BROKERS[engine]()
-        scene.settings["RAINCHECK_BROKER"] = broker.url
-        flush = broker.flush
+    scene = Scene(tmp_path, settings={"RAINCHECK_LEASE": "3s"})
+    scene.settle_at(place(backend, postgres=postgres, brokers=brokers))
+    engine = backend.partition("+")[2]
+
+    def flush() -> None:
+        if engine in TABLES:
+            schema = str(scene.database_url).partition("schema=")[2]
+            postgres().psql(f"SET search_path TO {schema}; DELETE FROM {TABLES[engine]}")
+        else:
+            brokers({**BROKERS, **CELERYS}[engine]).flush()
+
     try:
         yield Battle(scene, flush)
     finally:
         scene.close()
-        if broker is not None:
-            broker.close()
 
 
-@only("taskiq-redis")
+@only("postgresql+taskiq-redis")
 def test_killed_workers_and_a_flushed_broker_lose_nothing(battle: Battle) -> None:
     """Workers die in mid-run, the engine forgets its messages: what was accepted ends once, in order."""
     chance = random.Random(7)
@@ -98,7 +96,7 @@ def test_killed_workers_and_a_flushed_broker_lose_nothing(battle: Battle) -> Non
 
 
 @pytest.mark.long
-@only("taskiq-redis")
+@only("postgresql+taskiq-redis")
 def test_a_paused_worker_loses_its_work_and_writes_nothing_afterwards(battle: Battle) -> None:
     """Another worker gets it through the engine; what the stale one still does to its messages harms nobody."""
     scene, server = battle.scene, battle.server()
@@ -119,7 +117,7 @@ def test_a_paused_worker_loses_its_work_and_writes_nothing_afterwards(battle: Ba
         other.terminate()
 
 
-@only("taskiq-nats")
+@only("sqlite+taskiq-nats")
 def test_a_server_killed_after_its_commits_leaves_no_operation_behind(battle: Battle) -> None:
     """Whatever it had not told the engine yet is told by another process."""
     scene = battle.scene

@@ -21,7 +21,7 @@ def test_a_killed_server_resumes_everything_it_had_accepted(scene: Scene) -> Non
     scene.settings["RAINCHECK_PROCESS_SLOTS"] = "2"
     server = scene.start().ready()
     running = [server.submit(kind, steps=4, linger=100, pause=0.25) for kind in KINDS]
-    family = server.submit("family", pause=1.0)
+    family = server.submit("family", linger=100, pause=1.0)
     queued = [server.submit("process", steps=1, pause=0.05, progress=True) for _ in range(3)]
     for operation_id in (*running, family):
         scene.begun(operation_id)

@@ -17,7 +17,7 @@ def test_a_paused_process_loses_its_work_and_writes_nothing_afterwards(scene: Sc
     """Another process takes over when the lease has run out; the stale one is fenced off and stops its work."""
     scene.settings["RAINCHECK_LEASE"] = "2s"
     stale = scene.start().ready()
-    operations = [stale.submit(kind, steps=40, pause=0.2, emit=True) for kind in KINDS]
+    operations = [stale.submit(kind, steps=400, pause=0.2, emit=True) for kind in KINDS]
     begins = [scene.begun(operation_id) for operation_id in operations]
     other = scene.start().ready()
     stale.pause()

@@ -17,6 +17,9 @@ from hostile import TEXTS
 from raincheck import Callbacks, OperationContext, Raincheck, Retry, Settings, Webhook
 from raincheck.core import delivery_rules
 from raincheck.fastapi import streams, tickets, websocket
+from tests.engines.celery_chosen import celery_chosen
+
+celery, engine = celery_chosen()
 
 # --- operations in processes: a child looks for a function in the module that registers it ------------------------
 
@@ -141,7 +144,7 @@ async def caller(x_caller: Annotated[str | None, Header()] = None) -> str:
 def application(add_operations: Callable[[Raincheck], None], **options: Any) -> FastAPI:
     """Return an application with operations."""
     app = FastAPI()
-    app.state.rain = Raincheck(app, **options)  # where a worker program finds it
+    app.state.rain = Raincheck(app, **{"engine": engine, **options})  # where a worker program finds it
     add_operations(app.state.rain)
     app.add_exception_handler(HTTPException, rendered)
     app.add_middleware(Announced)
@@ -159,7 +162,8 @@ def mounted() -> FastAPI:
     def add_operations(rain: Raincheck) -> None:
         rain.post("/reports")(behaviours.build_report)
 
-    inner = application(add_operations, owner=caller, prefix="/v1", settings=Settings(store="memory:"))
+    alone = Settings(store="memory:", engine="embedded")
+    inner = application(add_operations, owner=caller, prefix="/v1", settings=alone, engine=None)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -167,7 +171,7 @@ def mounted() -> FastAPI:
             yield
 
     outer = FastAPI(lifespan=lifespan)
-    add_operations(Raincheck(outer, owner=caller, store="memory:"))
+    add_operations(Raincheck(outer, owner=caller, settings=alone))
     outer.mount("/inner", inner)
 
     @outer.get("/process")
@@ -188,9 +192,9 @@ def hasty() -> FastAPI:
     return application(add_few, owner=caller)
 
 
-def calling(*, handshake: bool = False) -> FastAPI:
-    """Return an application that sends webhooks to the test's receiver, and tries again within tenths of seconds."""
-    delivery_rules.DELAYS = (timedelta(0), *[timedelta(seconds=0.1)] * 9)
+def calling(*, handshake: bool = False, delay: float = 0.1) -> FastAPI:
+    """Return an application that sends webhooks to the test's receiver, and tries again after so many seconds."""
+    delivery_rules.DELAYS = (timedelta(0), *[timedelta(seconds=delay)] * 9)
     receiver, secret = os.environ["CONTRACT_RECEIVER"], os.environ["CONTRACT_SECRET"]
     return application(
         add_all,
@@ -222,6 +226,8 @@ match os.environ.get("CONTRACT_APPLICATION"):
         app = hasty()
     case "calling":
         app = calling()
+    case "calling-slowly":
+        app = calling(delay=2.0)
     case "asking":
         app = calling(handshake=True)
     case "mounted":

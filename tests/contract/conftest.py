@@ -7,7 +7,6 @@ since even an idle server looks at its database many times a second.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import sqlite3
 import zlib
@@ -17,30 +16,37 @@ import pytest
 
 from tests.contract.receiver import SECRET, Receiver
 from tests.contract.serving import Server
+from tests.engines import backends
 
 HERE = Path(__file__).resolve().parent
 _RUNNING: list[Server] = []
 _SHARED: dict[str, Server] = {}
-ONE, TWO, FLEET = "one-process", "two-processes", "fleet-on-postgresql"
+ONE, TWO = "one-process", "two-processes"
 SLICE = {
-    *("test_changes", "test_idempotency", "test_socket", "test_status"),
-    *("test_streams", "test_stream_ends", "test_streams_of_many", "test_tickets", "test_waiting"),
+    "test_changes": "postgresql+procrastinate",
+    "test_idempotency": "postgresql+embedded",
+    "test_socket": "postgresql+pgqueuer",
+    "test_status": "sqlite+celery-redis",
+    "test_streams": "postgresql+pgqueuer",
+    "test_stream_ends": "postgresql+taskiq-redis",
+    "test_streams_of_many": "postgresql+pgqueuer",
+    "test_tickets": "sqlite+taskiq-nats",
+    "test_waiting": "postgresql+taskiq-nats",
 }
-"""Modules whose tests run on PostgreSQL too, with a web process that runs nothing and a worker program beside it."""
-STORE = os.environ.get("CONTRACT_STORE", "")
+"""Modules whose tests run on a fleet too, a web process that runs nothing and a worker program; and its backend."""
+PLACE = ("store", "engine", "broker", "broker_prefix", "celery")
+CHOSEN = backends.chosen()
 
 
 def pytest_generate_tests(metafunc):
-    """Run each test of a server with one process or with two; on a fleet those of the slice.
+    """Run each test of a server with one process or with two; those of the slice on a fleet too.
 
-    ``CONTRACT_STORE=sqlite`` runs all tests in both ways, ``CONTRACT_STORE=postgresql`` on PostgreSQL, in each way.
+    With ``BACKEND=postgresql+procrastinate`` every server has this one, and every test of a server runs on a fleet too.
     """
     if "server" in metafunc.fixturenames:
-        fleet = STORE == "postgresql" or metafunc.module.__name__.rpartition(".")[2] in SLICE
-        ways = [ONE, TWO]
-        if not STORE:
-            ways = [ways[zlib.crc32(metafunc.function.__name__.encode()) % 2]]
-        metafunc.parametrize("server", [*ways, *([FLEET] if fleet else [])], indirect=True)
+        way = [ONE, TWO][zlib.crc32(metafunc.function.__name__.encode()) % 2]
+        fleet = CHOSEN or SLICE.get(metafunc.module.__name__.rpartition(".")[2])
+        metafunc.parametrize("server", [way, *([f"fleet-on-{fleet}"] if fleet else [])], indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -90,16 +96,20 @@ def _remember_logs(request):
 
 
 @pytest.fixture(scope="session")
-def in_postgresql(request):
-    """Return the settings of a schema that nobody has used; the database starts when the first one is asked for."""
-    numbers = itertools.count(1)
-    return lambda: {"store": f"{request.getfixturevalue('postgres').url()}?schema=contract_{next(numbers)}"}
+def place(request, brokers):
+    """Return the options of a server on a backend that nobody has used; what it needs starts when it is asked for."""
+
+    def place(backend):
+        made = backends.place(backend, postgres=lambda: request.getfixturevalue("postgres"), brokers=brokers)
+        return {**made.settings, "celery": made.celery}
+
+    return place
 
 
 @pytest.fixture(scope="session")
-def fresh_store(in_postgresql):
-    """Return the settings of a store that nobody has used; a file in the server's folder by default."""
-    return in_postgresql if STORE == "postgresql" else dict
+def fresh_store(place):
+    """Return the options of a server with a store that nobody has used; a file in the server's folder by default."""
+    return lambda: place(CHOSEN) if CHOSEN else {}
 
 
 @pytest.fixture
@@ -121,13 +131,13 @@ def expire(request):
 @pytest.fixture(scope="session")
 def launch(tmp_path_factory, fresh_store):
     """Start servers; a server in the folder of one before has its store."""
-    stores = {}
+    places = {}
 
     def launched(application, folder=None, **options):
-        options = {**(stores.get(folder) or fresh_store()), **options}
+        options = {**(places[folder] if folder in places else fresh_store()), **options}
         server = Server(application, folder or tmp_path_factory.mktemp(application), **options)
         server.store = str(options.get("store", "sqlite"))
-        stores[server.folder] = {name: options[name] for name in ("store",) if name in options}
+        places[server.folder] = {name: options[name] for name in PLACE if name in options}
         _RUNNING.append(server)
         return server
 
@@ -160,10 +170,11 @@ def shared(launch):
 
 
 @pytest.fixture
-def server(request, shared, in_postgresql):
+def server(request, shared, place):
     """A server where callers own what they submit."""
-    if request.param == FLEET:
-        return shared(FLEET, "owned", elsewhere=True, **in_postgresql())
+    kind, _, backend = request.param.partition("-on-")
+    if kind == "fleet":
+        return shared(request.param, "owned", elsewhere=True, **place(backend))
     return shared(request.param, "owned", processes=2 if request.param == TWO else 1)
 
 

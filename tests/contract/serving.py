@@ -19,8 +19,11 @@ from typing import Any
 
 import httpx2
 
+from tests.engines.celery_chosen import WORKER_OPTIONS
+
 HERE = Path(__file__).resolve().parent
 WORKER = [sys.executable, "-c", "from raincheck.cli import main; main()", "worker", "application:app.state.rain"]
+CELERY = [sys.executable, "-m", "celery", "-A", "application:celery", *WORKER_OPTIONS]
 PATIENCE = 30.0  # seconds; a bound against hanging, never what a test measures
 TICK = 0.01
 STARTING = 90.0  # seconds; a loaded machine imports slowly
@@ -33,6 +36,7 @@ class Server:
     :param folder: where it runs; the database and the signals live there.
     :param processes: how many serve; more than one share the port.
     :param elsewhere: whether a ``raincheck worker`` runs the work, and the server none.
+    :param celery: the broker of Celery, whose worker then runs the work of any server that has workers.
     :param settings: ``RAINCHECK_*`` without the prefix; the store is a file in the folder unless one is given.
     """
 
@@ -43,12 +47,13 @@ class Server:
         *,
         processes: int = 1,
         elsewhere: bool = False,
+        celery: str = "",
         arguments: tuple[str, ...] = (),
         **settings: object,
     ) -> None:
         self.folder = folder
         self.processes = processes
-        self.elsewhere = elsewhere
+        self.elsewhere = elsewhere or bool(celery and settings.get("workers", True))
         self.signals = folder / "signals"
         self.signals.mkdir(exist_ok=True)
         self.port = _free_port()
@@ -57,7 +62,9 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAINCHECK_")}
         environment |= {
             "CONTRACT_APPLICATION": application,
+            "CELERY_BROKER": celery,
             "CONTRACT_SIGNALS": str(self.signals),
+            "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
             "PYTHONUNBUFFERED": "1",
             "RAINCHECK_STORE": f"sqlite:///{folder / 'operations.db'}",
             "RAINCHECK_PROCESS_SLOTS": "4",
@@ -68,12 +75,13 @@ class Server:
             *("--host", "127.0.0.1", "--port", str(self.port), "--workers", str(processes)),
             *("--timeout-keep-alive", "600", "--no-access-log", "--ws", "wsproto", *arguments),
         ]
-        if elsewhere:
+        if elsewhere and not celery:
             environment["RAINCHECK_WORKERS"] = "false"
         self._environment = environment
         self._log.write_bytes(b"")
         self.process = self._launched(command)
-        self._worker = self._launched(WORKER, PYTHONPATH=str(HERE)) if elsewhere else None
+        worker = CELERY if celery else WORKER
+        self._worker = self._launched(worker) if self.elsewhere else None
         self._closing = contextlib.ExitStack()
         try:
             self.connections = self._connect()
@@ -83,12 +91,12 @@ class Server:
 
     # --- the process ----------------------------------------------------------------------------------------------
 
-    def _launched(self, command: list[str], **variables: str) -> subprocess.Popen[bytes]:
+    def _launched(self, command: list[str]) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=self._environment | variables,
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -129,7 +129,7 @@ def fill(file):
 
 def test_full_disk_is_507(start_server, disk, tmp_path):
     """On a full disk nothing is accepted and nothing acknowledged is lost; running work ends, and it recovers."""
-    server = start_server("few", tmp_path, store=f"sqlite:///{disk / 'operations.db'}")
+    server = start_server("few", tmp_path, store=f"sqlite:///{disk / 'operations.db'}", engine="embedded")
     caller = server.caller()
     before = [caller.finished("/reports", json=ORDER) for _ in range(5)]
     name = fresh_name()

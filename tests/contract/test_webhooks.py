@@ -301,13 +301,13 @@ class TestRestart:
     def test_a_webhook_that_waits_is_sent_after_a_restart(self, start_server, receiver, path, called, calling):
         """With the same id, by whoever comes next on the same file."""
         receiver.answers[path] = [500]
-        first = start_server("calling")
+        first = start_server("calling-slowly")
         operation = first.caller("ann").submit("/reports", json=ORDER, headers=called)
         [failed, *_] = receiver.until(path, 1)
         first.stop()
         before = len(receiver.at(path))
         receiver.answers[path] = [204]
-        second = start_server("calling", folder=first.folder)
+        second = start_server("calling-slowly", folder=first.folder)
         received = receiver.until(path, before + 1)
         assert received[-1].id == failed.id
         until_status(second.caller("ann"), operation, "delivered")

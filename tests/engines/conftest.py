@@ -140,21 +140,6 @@ class Client:
         return await self.until(operation_id, "succeeded")
 
 
-@pytest.fixture(scope="session")
-def brokers():
-    """Start brokers when they are asked for."""
-    made: dict[str, Any] = {}
-
-    def broker(kind):
-        if kind not in made:
-            made[kind] = BROKERS[kind]()
-        return made[kind]
-
-    yield broker
-    for each in made.values():
-        each.close()
-
-
 @pytest.fixture
 def fleet(request, anyio_backend, postgres: PostgresServer, postgres_url: str, tmp_path, brokers) -> Fleet:
     """Provide a fleet for each engine; with NATS on SQLite, the others on PostgreSQL."""
@@ -173,8 +158,6 @@ def a_fleet(name: str, postgres: PostgresServer, postgres_url: str, tmp_path, br
             return engine
 
         return Fleet(postgres_url, made, lambda: postgres.psql(f"SET search_path TO {schema}; DELETE FROM {table}"))
-    if BROKERS[name].missing():
-        pytest.skip(BROKERS[name].missing())
-    broker, prefix = brokers(name), f"fleet-{next(_NUMBERS)}"
+    broker, prefix = brokers(BROKERS[name]), f"fleet-{next(_NUMBERS)}"
     store = f"sqlite:///{tmp_path}/fleet.db" if name == "taskiq-nats" else postgres_url
     return Fleet(store, lambda: engine_for(broker.url, prefix=prefix), broker.flush)

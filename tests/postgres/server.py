@@ -55,7 +55,7 @@ class PostgresServer:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self._folder),
             "shared_buffers": "32MB",
-            "max_connections": "100",
+            "max_connections": "300",
             "fsync": "on" if durable else "off",
             "full_page_writes": "on" if durable else "off",
             "log_min_messages": "warning",
