@@ -100,6 +100,8 @@ def asks_nothing_special(operation: Operation) -> bool:
 
 def queued_values(operation: Operation) -> tuple[Any, ...]:
     """Return what ``insert_queued.sql`` takes for a new operation."""
+    created = milliseconds(operation.created_at)
+    same = operation.created_at is operation.updated_at is operation.run_at  # nearly always: it was made just now
     return (
         operation.id,
         operation.kind,
@@ -108,9 +110,9 @@ def queued_values(operation: Operation) -> tuple[Any, ...]:
         operation.max_losses,
         operation.queue,
         operation.priority,
-        milliseconds(operation.created_at),
-        milliseconds(operation.updated_at),
-        milliseconds(operation.run_at),
+        created,
+        created if same else milliseconds(operation.updated_at),
+        created if same else milliseconds(operation.run_at),
         operation.retention // _MILLISECOND,
         json.dumps(operation.metadata) if operation.metadata else "{}",
         operation.input,
