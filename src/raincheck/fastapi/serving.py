@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import NotStarted
@@ -75,4 +76,10 @@ class Gateway:
 
     def links(self, request: Request) -> Links:
         """Return the links as this client reaches them."""
-        return Links(f"{request.scope.get('root_path', '')}{self.prefix}/operations", self.delivered)
+        return _links(request.scope.get("root_path", ""), self.prefix, self.delivered)
+
+
+@lru_cache(maxsize=64)
+def _links(root_path: str, prefix: str, delivered: bool) -> Links:  # noqa: FBT001 - lru_cache takes positions quicker
+    """Return the links of an application; proxies and mounts give it few root paths."""
+    return Links(f"{root_path}{prefix}/operations", delivered)
