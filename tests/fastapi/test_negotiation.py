@@ -86,7 +86,7 @@ def test_a_time_beyond_all_dates_is_malformed(text):
     with pytest.raises(MalformedRequest):
         operation_not_before(text)
     with pytest.raises(MalformedRequest):
-        submit_options([(b"operation-not-before", text.encode())], now=NOW)
+        submit_options([(b"operation-not-before", text.encode())], clock=lambda: NOW)
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_a_time_beyond_all_dates_is_malformed(text):
 )
 def test_a_stream_is_the_answer_where_it_is_asked_for(accept, streams):
     """By its own name: a client that takes anything gets the 202."""
-    assert submit_options([(b"accept", accept)], now=NOW).stream is streams
+    assert submit_options([(b"accept", accept)], clock=lambda: NOW).stream is streams

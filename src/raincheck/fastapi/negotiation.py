@@ -15,7 +15,7 @@ from raincheck.fastapi.callback_headers import requested_callback
 from raincheck.fastapi.string_dictionary import string_dictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from raincheck.core.endpoints import Callback, Callbacks
     from raincheck.core.trace_context import TraceContext
@@ -115,7 +115,7 @@ class SubmitOptions:
 def submit_options(
     headers: Iterable[tuple[bytes, bytes]],
     *,
-    now: datetime,
+    clock: Callable[[], datetime],
     callbacks: Callbacks | None = None,
 ) -> SubmitOptions:
     """Read the submit headers in one pass.
@@ -141,7 +141,7 @@ def submit_options(
         else:
             found.setdefault(name, []).append(value.decode("latin-1"))
     if found:
-        _read(found, options, now=now, callbacks=callbacks)
+        _read(found, options, now=clock(), callbacks=callbacks)
     return options
 
 

@@ -73,7 +73,7 @@ class Submitter:
 
     async def _accept(self, request: Request, values: Mapping[str, Any], owner: str) -> Response:
         parts = self._gateway.parts()
-        options = submit_options(request.scope["headers"], now=parts.clock(), callbacks=parts.callbacks)
+        options = submit_options(request.scope["headers"], clock=parts.clock, callbacks=parts.callbacks)
         if options.stream:
             # A reader that reconnects repeats its request: that attaches, and never creates.
             attached = await self._streams.attached(request, owner)

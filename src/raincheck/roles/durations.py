@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from raincheck.core.operation import Operation
     from raincheck.core.transitions import Change
@@ -46,9 +46,12 @@ class Durations:
         former = self._typical.get(operation.kind)
         self._typical[operation.kind] = took if former is None else former + _WEIGHT * (took - former)
 
-    def poll_after(self, operation: Operation, *, now: datetime) -> timedelta:
+    def poll_after(self, operation: Operation, *, clock: Callable[[], datetime]) -> timedelta:
         """Return when to ask again: soon while the end is near, later while it is far or overdue."""
         typical = self._typical.get(operation.kind)
+        if typical is None and operation.scheduled_for is None:
+            return _UNKNOWN
+        now = clock()
         if operation.scheduled_for is not None and operation.scheduled_for > now:
             return min(_LONGEST, max(_SHORTEST, operation.scheduled_for - now))
         if typical is None:

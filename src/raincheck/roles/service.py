@@ -267,7 +267,7 @@ class Service:
 
     def poll_after(self, operation: Operation) -> timedelta:
         """Return the advice to pollers, from what operations of the kind usually take."""
-        return self._durations.poll_after(operation, now=self._clock())
+        return self._durations.poll_after(operation, clock=self._clock)
 
     async def list_page(self, query: ListQuery) -> list[Operation]:
         """Return a page of operations, newest first."""
