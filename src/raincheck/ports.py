@@ -6,7 +6,7 @@ Each contract is a list of numbered promises; ``raincheck.testing.conformance`` 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 # --- the operation store --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The submit was committed.
+class Accepted(NamedTuple):
+    """The submit was committed. A named tuple, since every submit makes one (as ``Change``).
 
     :param operation: the record as accepted, which the 202 shows.
     :param begun: the record as run 1 of the claim that came with the submit; None: it waits in the queue.

@@ -61,7 +61,7 @@ def with_deliveries(change: Change, endpoints: Sequence[Endpoint]) -> Change:
     if not wanted:
         return change
     made = tuple(_made(change.operation, event, source, url) for source, url in wanted)
-    return replace(change, deliveries=made)
+    return change._replace(deliveries=made)
 
 
 def event_of(change: Change) -> WebhookType | None:
