@@ -170,3 +170,17 @@ async def test_a_flushed_broker_and_a_killed_child_cost_time_but_no_work(celery_
                 await done(client, each, celery_fleet)
     ended = [line[0] for line in celery_fleet.lines() if line[2] == "ended"]
     assert sorted(ended) == sorted(lost)
+
+
+async def test_a_worker_of_threads_takes_over_before_its_first_task(celery_fleet: CeleryFleet) -> None:
+    """Nothing else may come for hours: what a killed worker ran is run again all the same."""
+    threads = ("-P", "threads", "-c", "2", "-l", "WARNING")
+    async with web() as client:
+        with celery_fleet.workers(*threads) as killed:
+            interrupted = await submitted(client, "/long?seconds=1")
+            await asyncio.to_thread(celery_fleet.until, "began")
+            killed.kill()
+            killed.wait(PATIENCE)
+        with celery_fleet.workers(*threads):
+            await done(client, interrupted, celery_fleet)
+    assert [line[1] for line in celery_fleet.lines() if line[2] == "began"] == ["1", "2"]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from celery import Celery
+    from celery.worker.consumer import Consumer
 
     from raincheck.ports_engines import Desk, Dispatch
     from raincheck.ports_functions import Kind
@@ -60,6 +61,7 @@ class CeleryEngine:
 
         self._task = self._app.task(name=TASK, shared=False, acks_late=False, ignore_result=True, max_retries=0)(take)
         signals.worker_process_init.connect(self._process_began, weak=False)
+        signals.worker_ready.connect(self._worker_is_ready, weak=False)
         signals.worker_process_shutdown.connect(self._process_ends, weak=False)
         signals.worker_shutdown.connect(self._process_ends, weak=False)
 
@@ -106,6 +108,13 @@ class CeleryEngine:
     def _process_began(self, **_: object) -> None:
         self._worker.begin()
 
+    def _worker_is_ready(self, sender: Consumer, **_: object) -> None:
+        """Enter the application in a worker of threads, which else takes over nothing until its first task comes."""
+        from celery.concurrency.prefork import TaskPool  # noqa: PLC0415 - what only workers load
+
+        if not isinstance(sender.pool, TaskPool):  # its processes have entered it, and more are forked off this one
+            self._worker.begin()
+
     def _process_ends(self, **_: object) -> None:
         self._worker.end()
 
@@ -122,7 +131,7 @@ def options_for(dispatch: Dispatch, transport: str) -> dict[str, Any]:
 
 
 class Worker:
-    """The application inside one process of Celery's, entered when the process begins or when its first task comes."""
+    """The application inside one process of Celery's, entered as it begins, or with its first task at the latest."""
 
     def __init__(self) -> None:
         self.enter: Callable[[], AbstractAsyncContextManager[None]] | None = None
