@@ -26,7 +26,7 @@ from raincheck.ports import ListQuery
 from raincheck.settings import Settings
 from raincheck.storage import open_storage
 from tests.engines.backends import Place
-from tests.engines.celery_chosen import WORKER_OPTIONS
+from tests.engines.celery_chosen import worker_options
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
@@ -191,7 +191,7 @@ class Scene:
     ) -> Server:
         """Start a program that only works: Raincheck's, or Celery's where that is the engine."""
         if self.settings.get("CELERY_BROKER"):
-            command = ["-m", "celery", "-A", f"{module}:celery", *WORKER_OPTIONS]
+            command = ["-m", "celery", "-A", f"{module}:celery", *worker_options()]
         else:
             command = ["-c", "from raincheck.cli import main; main()", "worker", f"{module}:rain"]
         return self._launch([*under, sys.executable, *command], ("127.0.0.1", 0), None, variables)

@@ -19,11 +19,10 @@ from typing import Any
 
 import httpx2
 
-from tests.engines.celery_chosen import WORKER_OPTIONS
+from tests.engines.celery_chosen import worker_options
 
 HERE = Path(__file__).resolve().parent
 WORKER = [sys.executable, "-c", "from raincheck.cli import main; main()", "worker", "application:app.state.rain"]
-CELERY = [sys.executable, "-m", "celery", "-A", "application:celery", *WORKER_OPTIONS]
 PATIENCE = 30.0  # seconds; a bound against hanging, never what a test measures
 TICK = 0.01
 STARTING = 90.0  # seconds; a loaded machine imports slowly
@@ -80,7 +79,7 @@ class Server:
         self._environment = environment
         self._log.write_bytes(b"")
         self.process = self._launched(command)
-        worker = CELERY if celery else WORKER
+        worker = [sys.executable, "-m", "celery", "-A", "application:celery", *worker_options()] if celery else WORKER
         self._worker = self._launched(worker) if self.elsewhere else None
         self._closing = contextlib.ExitStack()
         try:

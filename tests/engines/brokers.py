@@ -181,8 +181,9 @@ class RabbitMq(Broker):
         }
 
     def flush(self) -> None:
-        """Delete all queues, with what is in them and who listens to them."""
-        delete = '[rabbit_amqqueue:delete(Q, false, false, <<"test">>) || Q <- rabbit_amqqueue:list()].'
+        """Delete all queues, with what is in them and who listens to them, but those of one connection alone."""
+        deleted = 'rabbit_amqqueue:delete(Q, false, false, <<"test">>)'
+        delete = f"[{deleted} || Q <- rabbit_amqqueue:list(), amqqueue:get_exclusive_owner(Q) =:= none]."
         subprocess.run(
             [str(RABBITMQ / "rabbitmqctl"), "-n", self._environment()["RABBITMQ_NODENAME"], "eval", delete],
             env=self._environment(),

@@ -6,6 +6,7 @@ Programs that share the broker have queues of their own, by ``RAINCHECK_BROKER_P
 from __future__ import annotations
 
 import os
+import uuid
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,8 +14,13 @@ if TYPE_CHECKING:
 
     from raincheck.engines.celery import CeleryEngine
 
-# One process with threads: each of Celery's own processes would import the application anew.
-WORKER_OPTIONS = ("worker", "-P", "threads", "-c", "24", "-l", "WARNING")
+
+def worker_options() -> tuple[str, ...]:
+    """Return the options of a worker with a name of its own, as RabbitMQ wants it.
+
+    It is one process with threads: each of Celery's own processes would import the application anew.
+    """
+    return "worker", "-P", "threads", "-c", "24", "-l", "WARNING", "-n", f"{uuid.uuid4().hex}@%h"
 
 
 def celery_chosen() -> tuple[Celery | None, CeleryEngine | None]:
