@@ -61,9 +61,9 @@ class Running:
         return self.process.wait(timeout=PATIENCE)
 
     def kill(self) -> None:
-        """``kill -9``; the processes that it started notice by themselves."""
+        """``kill -9`` of it and of uvicorn's workers, which would outlive it; children of operations notice it."""
         if self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
