@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tests.engines.backends import Brokers
+from tests.engines.backends import Brokers, new_place
 from tests.postgres.server import PostgresServer
 
 _NUMBERS = itertools.count(1)
@@ -42,6 +42,12 @@ def brokers():
     made = Brokers()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def place(request, brokers):
+    """Return a place on a backend that nobody has used; what it needs starts when it is asked for."""
+    return lambda backend: new_place(backend, postgres=lambda: request.getfixturevalue("postgres"), brokers=brokers)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,12 +48,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def scene(request: pytest.FixtureRequest, tmp_path: Path, brokers: backends.Brokers) -> Iterator[Scene]:
+def scene(request: pytest.FixtureRequest, tmp_path: Path, place: Callable[[str], backends.Place]) -> Iterator[Scene]:
     """Provide a database, a side-effect log, and the means to start programs on them."""
     backend, _, way = request.param.rpartition("-")
     made = Scene(tmp_path, deaf=way == "deaf")
     if backend:
-        made.settle_at(backends.place(backend, postgres=lambda: request.getfixturevalue("postgres"), brokers=brokers))
+        made.settle_at(place(backend))
         made.settings["CHAOS_PATIENCE"] = TOLD_AGAIN if "RAINCHECK_BROKER" in made.settings else ""
     try:
         yield made

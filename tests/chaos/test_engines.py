@@ -16,12 +16,9 @@ import pytest
 from raincheck.core.operation import Status
 from tests.chaos.conftest import CHOSEN, DEEP
 from tests.chaos.driver import Scene, Server
-from tests.engines.backends import BACKENDS, CELERYS, Brokers, place
-from tests.engines.brokers import BROKERS
-from tests.postgres.server import PostgresServer
+from tests.engines.backends import BACKENDS, Place
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
-TABLES = {"pgqueuer": "pgqueuer", "procrastinate": "procrastinate_jobs"}
 KINDS = ("async", "thread", "process")
 TOLD_AGAIN = 60.0  # seconds: ten until the first message is sent again, twenty until the second
 
@@ -50,26 +47,12 @@ def only(*some: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture
-def battle(request: pytest.FixtureRequest, backend: str, tmp_path: Path, brokers: Brokers) -> Iterator[Battle]:
+def battle(backend: str, tmp_path: Path, place: Callable[[str], Place]) -> Iterator[Battle]:
     """Provide a store and an engine, which tells again of a lost message as late as in production."""
-
-    def postgres() -> PostgresServer:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        return server
-
-    scene = Scene(tmp_path, settings={"RAINCHECK_LEASE": "3s"})
-    scene.settle_at(place(backend, postgres=postgres, brokers=brokers))
-    engine = backend.partition("+")[2]
-
-    def flush() -> None:
-        if engine in TABLES:
-            schema = str(scene.database_url).partition("schema=")[2]
-            postgres().psql(f"SET search_path TO {schema}; DELETE FROM {TABLES[engine]}")
-        else:
-            brokers({**BROKERS, **CELERYS}[engine]).flush()
-
+    scene, made = Scene(tmp_path, settings={"RAINCHECK_LEASE": "3s"}), place(backend)
+    scene.settle_at(made)
     try:
-        yield Battle(scene, flush)
+        yield Battle(scene, made.flush)
     finally:
         scene.close()
 

@@ -96,20 +96,14 @@ def _remember_logs(request):
 
 
 @pytest.fixture(scope="session")
-def place(request, brokers):
-    """Return the options of a server on a backend that nobody has used; what it needs starts when it is asked for."""
+def fresh(place):
+    """Return the options of a server on a backend that nobody has used."""
 
-    def place(backend):
-        made = backends.place(backend, postgres=lambda: request.getfixturevalue("postgres"), brokers=brokers)
+    def fresh(backend):
+        made = place(backend)
         return {**made.settings, "celery": made.celery}
 
-    return place
-
-
-@pytest.fixture(scope="session")
-def fresh_store(place):
-    """Return the options of a server with a store that nobody has used; a file in the server's folder by default."""
-    return lambda: place(CHOSEN) if CHOSEN else {}
+    return fresh
 
 
 @pytest.fixture
@@ -129,12 +123,12 @@ def expire(request):
 
 
 @pytest.fixture(scope="session")
-def launch(tmp_path_factory, fresh_store):
+def launch(tmp_path_factory, fresh):
     """Start servers; a server in the folder of one before has its store."""
     places = {}
 
     def launched(application, folder=None, **options):
-        options = {**(places[folder] if folder in places else fresh_store()), **options}
+        options = {**(places[folder] if folder in places else fresh(CHOSEN) if CHOSEN else {}), **options}
         server = Server(application, folder or tmp_path_factory.mktemp(application), **options)
         server.store = str(options.get("store", "sqlite"))
         places[server.folder] = {name: options[name] for name in PLACE if name in options}
@@ -170,11 +164,11 @@ def shared(launch):
 
 
 @pytest.fixture
-def server(request, shared, place):
+def server(request, shared, fresh):
     """A server where callers own what they submit."""
     kind, _, backend = request.param.partition("-on-")
     if kind == "fleet":
-        return shared(request.param, "owned", elsewhere=True, **place(backend))
+        return shared(request.param, "owned", elsewhere=True, **fresh(backend))
     return shared(request.param, "owned", processes=2 if request.param == TWO else 1)
 
 

@@ -25,6 +25,7 @@ BACKENDS = (
 ON_DEFAULTS = {SQLITE: "sqlite+embedded", POSTGRESQL: "postgresql+pgqueuer"}
 """What a store has where no engine is chosen."""
 
+_TABLES = {"pgqueuer": "pgqueuer", "procrastinate": "procrastinate_jobs"}
 _NUMBERS = itertools.count(1)
 
 
@@ -43,10 +44,12 @@ class Place:
 
     :param settings: ``RAINCHECK_*`` in lower case without the prefix; no store: a file of SQLite.
     :param celery: the broker of a Celery application, which an application makes for itself; empty: another engine.
+    :param flush: makes the engine forget all its messages; the embedded one has none.
     """
 
     settings: dict[str, str]
     celery: str = ""
+    flush: Callable[[], None] = lambda: None
 
 
 class Brokers:
@@ -69,15 +72,24 @@ class Brokers:
             each.close()
 
 
-def place(backend: str, *, postgres: Callable[[], PostgresServer], brokers: Brokers) -> Place:
+def new_place(backend: str, *, postgres: Callable[[], PostgresServer], brokers: Brokers) -> Place:
     """Return a place on a backend; what it needs is started."""
     store, _, engine = backend.partition("+")
     name = f"suite_{next(_NUMBERS)}"
-    settings = {"engine": "" if backend in ON_DEFAULTS.values() else engine}
-    if store == POSTGRESQL:
-        settings["store"] = f"{postgres().url()}?schema={name}"
+    settings = {"store": f"{postgres().url()}?schema={name}"} if store == POSTGRESQL else {}
     if engine in CELERYS:
-        return Place({**settings, "engine": "", "broker_prefix": name}, brokers(CELERYS[engine]).url)
+        broker = brokers(CELERYS[engine])
+        return Place({**settings, "broker_prefix": name}, broker.url, broker.flush)
     if engine in BROKERS:
-        settings |= {"engine": "taskiq", "broker": brokers(BROKERS[engine]).url, "broker_prefix": name}
+        broker = brokers(BROKERS[engine])
+        settings |= {"engine": "taskiq", "broker": broker.url, "broker_prefix": name}
+        return Place(settings, flush=broker.flush)
+    if backend not in ON_DEFAULTS.values():
+        settings["engine"] = engine
+    if engine in _TABLES:
+        return Place(settings, flush=lambda: _emptied(postgres(), name, _TABLES[engine]))
     return Place(settings)
+
+
+def _emptied(postgres: PostgresServer, schema: str, table: str) -> None:
+    postgres.psql(f"SET search_path TO {schema}; DELETE FROM {table}")  # its triggers name no schema

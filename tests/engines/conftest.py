@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,20 +17,19 @@ from fastapi import FastAPI
 from raincheck import OperationContext, Raincheck, Retry, RetryLater
 from raincheck.core.dispatch_rules import Terms
 from raincheck.engine_choice import chosen_engine
-from raincheck.engines.taskiq import engine_for
 from raincheck.settings import Settings
-from tests.engines.brokers import BROKERS
-from tests.postgres.server import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from raincheck.ports_engines import Engine
 
-_NUMBERS = itertools.count(1)
 PATIENCE = 20.0
-ENGINES = ("pgqueuer", "procrastinate", *BROKERS)
-SOME = ("pgqueuer", "taskiq-redis")
+BACKENDS = (
+    *("postgresql+pgqueuer", "postgresql+procrastinate"),
+    *("postgresql+taskiq-redis", "sqlite+taskiq-nats", "postgresql+taskiq-rabbitmq"),
+)
+SOME = ("postgresql+pgqueuer", "postgresql+taskiq-redis")
 DEEP = bool(os.environ.get("CHAOS_DEEP"))
 
 
@@ -39,7 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests that say so with every engine, the others with one in the database and one beside it."""
     if "fleet" in metafunc.fixturenames:
         every = DEEP or metafunc.definition.get_closest_marker("every_engine") is not None
-        metafunc.parametrize("fleet", ENGINES if every else SOME, indirect=True)
+        metafunc.parametrize("fleet", BACKENDS if every else SOME, indirect=True)
 
 
 @dataclass
@@ -141,23 +139,14 @@ class Client:
 
 
 @pytest.fixture
-def fleet(request, anyio_backend, postgres: PostgresServer, postgres_url: str, tmp_path, brokers) -> Fleet:
+def fleet(request, anyio_backend, tmp_path, place) -> Fleet:
     """Provide a fleet for each engine; with NATS on SQLite, the others on PostgreSQL."""
-    return a_fleet(request.param, postgres, postgres_url, tmp_path, brokers)
+    made = place(request.param)
+    chosen = {"store": f"sqlite:///{tmp_path}/fleet.db", **made.settings}
 
+    def engine() -> Engine:
+        found = chosen_engine(None, Settings(**chosen))
+        assert found is not None
+        return found
 
-def a_fleet(name: str, postgres: PostgresServer, postgres_url: str, tmp_path, brokers) -> Fleet:
-    """Return a fleet for an engine."""
-    if name in {"pgqueuer", "procrastinate"}:
-        schema = postgres_url.rpartition("=")[2]
-        table = {"pgqueuer": "pgqueuer", "procrastinate": "procrastinate_jobs"}[name]
-
-        def made() -> Engine:
-            engine = chosen_engine(None, Settings(store=postgres_url, engine=name))
-            assert engine is not None
-            return engine
-
-        return Fleet(postgres_url, made, lambda: postgres.psql(f"SET search_path TO {schema}; DELETE FROM {table}"))
-    broker, prefix = brokers(BROKERS[name]), f"fleet-{next(_NUMBERS)}"
-    store = f"sqlite:///{tmp_path}/fleet.db" if name == "taskiq-nats" else postgres_url
-    return Fleet(store, lambda: engine_for(broker.url, prefix=prefix), broker.flush)
+    return Fleet(chosen["store"], engine, made.flush)
