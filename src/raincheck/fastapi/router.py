@@ -6,12 +6,14 @@ import inspect
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from raincheck.core.errors import DefinitionError
 from raincheck.fastapi.guards import has_guarding_parameter
 from raincheck.fastapi.registration import Registry, prepare, said_for_all
+from raincheck.fastapi.submit_route import SubmitRoute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from enum import Enum
 
     from fastapi import params
-    from fastapi.routing import APIRoute
     from starlette.routing import BaseRoute
 
     from raincheck.core.retry import Retry
@@ -131,13 +132,14 @@ def operation_decorator(
 
         async def endpoint(**values: Any) -> Response:
             request: Request = values["raincheck_request"]
-            response: Response = values["raincheck_response"]
+            response: Response | None = values["raincheck_response"]
             owner: str = values.get("raincheck_owner", "")
             return await submitter.accept(request, values, owner=owner, response=response)
 
         extra = reserved_parameters(registry.owner_annotation)
         prepared.plan.dress(endpoint, extra)
-        target.add_api_route(path, endpoint, methods=[method], **prepared.route_options)
+        chosen = SubmitRoute if target.route_class is APIRoute else target.route_class
+        target.add_api_route(path, endpoint, methods=[method], route_class_override=chosen, **prepared.route_options)
         registry.add(prepared.kind)  # only now: FastAPI may refuse the route, and the corrected one keeps its name
         return function
 

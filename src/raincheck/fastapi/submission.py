@@ -57,17 +57,17 @@ class Submitter:
         values: Mapping[str, Any],
         *,
         owner: str,
-        response: Response,
+        response: Response | None,
     ) -> Response:
         """Make the request durable, then answer: 202, or the function's own answer if it comes in time.
 
-        :param response: carries the headers that the route's dependencies set.
+        :param response: carries the headers that the route's dependencies set; None where it has none.
         """
         try:
             answer = await self._accept(request, values, owner)
         except RequestProblem as problem:
             answer = problem_response(problem)
-        if response.raw_headers:
+        if response is not None and response.raw_headers:
             answer.raw_headers.extend(response.raw_headers)
         return answer
 

@@ -1,4 +1,4 @@
-"""How FastAPI reads the request at hand: the one place that looks into its route objects.
+"""How FastAPI reads the request at hand: what is asked of its route objects while they serve.
 
 Routers and ``include_router`` may add dependencies with body parameters after a function was registered, and that
 changes how its own body is read. FastAPI decides it per inclusion, in a context that it leaves in the request's scope.
