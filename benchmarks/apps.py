@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import os
 import time
+from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Header
 
 from benchmarks import sketch
 from benchmarks.orders import Order, Receipt, receipt
@@ -27,6 +28,25 @@ async def bare(order: Order) -> Receipt:
 @rain.post("/accept")
 async def accept(order: Order) -> Receipt:
     """The same as an operation."""
+    return receipt(order)
+
+
+async def customer(host: Annotated[str, Header()]) -> str:
+    """Say who asks, as a dependency of most applications does."""
+    return host
+
+
+@app.post("/bare-dependency")
+async def bare_dependency(order: Order, asking: Annotated[str, Depends(customer)]) -> Receipt:
+    """The bare endpoint with a dependency."""
+    del asking
+    return receipt(order)
+
+
+@rain.post("/accept-dependency")
+async def accept_dependency(order: Order, asking: Annotated[str, Depends(customer)]) -> Receipt:
+    """The same as an operation."""
+    del asking
     return receipt(order)
 
 
