@@ -324,7 +324,7 @@ class TestSubscriptions:
         with connected(caller.server, caller=caller.name) as channel:
             channel.subscribe("1", operation["id"])
             channel.next()
-            channel.connection.socket.close()
+            channel.connection.socket.shutdown(socket.SHUT_RDWR)
         caller.server.give(name)
         assert caller.done(operation["id"])["status"] == "succeeded"
 
