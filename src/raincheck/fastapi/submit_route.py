@@ -53,8 +53,7 @@ class _ShortWay:
         self._route = route
         self._whole = whole
         self._endpoint = route.endpoint
-        self._solve = _ROUTING["solve_dependencies"]
-        self._run = _ROUTING["run_endpoint_function"]
+        self._solve, self._run = _readers()
 
     def is_open(self) -> bool:
         """Tell whether no tool listens where FastAPI reads requests.
@@ -89,7 +88,8 @@ class _ShortWay:
         """Tell by all that may change while a route serves, and by the request's head."""
         if state.dependant.dependencies or state.dependant.call is not self._endpoint:
             return False
-        if _ROUTING["solve_dependencies"] is not self._solve or _ROUTING["run_endpoint_function"] is not self._run:
+        solve, run = _readers()
+        if solve is not self._solve or run is not self._run:
             return False
         if scope.get("fastapi.telemetry") is not None:  # FastAPI's handler makes the spans
             return False
@@ -123,6 +123,11 @@ def _add_body(values: dict[str, Any], field: Any, content: bytes) -> bool:
         return False
     values[field.name], errors = field.validate(document, {}, loc=("body",))
     return not errors
+
+
+def _readers() -> tuple[Any, Any]:
+    """Return what FastAPI's handlers call at this moment; None for what a later release may call otherwise."""
+    return _ROUTING.get("solve_dependencies"), _ROUTING.get("run_endpoint_function")
 
 
 def _is_fastapis(function: Any) -> bool:
