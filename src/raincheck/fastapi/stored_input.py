@@ -88,7 +88,7 @@ class InputCapture:
         names = tuple(path)
         declared = self._declared.get(names) or self._declare(names)
         route = self._latest  # a function has one route nearly always
-        state = state_of(request)
+        state = state_of(request.scope["route"], request.scope)
         if route is None or route.state is not state:
             route = self._latest = TakenRoute(state)
         record: dict[str, Any] = {}

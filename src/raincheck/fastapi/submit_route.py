@@ -16,7 +16,7 @@ from fastapi import routing
 from fastapi.dependencies.utils import request_params_to_args
 from fastapi.routing import APIRoute
 
-from raincheck.fastapi.taken_route import embeds, reads_form
+from raincheck.fastapi.taken_route import embeds, reads_form, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -64,7 +64,7 @@ class _ShortWay:
 
     async def handle(self, request: Request) -> Response:
         """Answer a request."""
-        state = self._state(request.scope)
+        state = state_of(self._route, request.scope)
         body = state.body_field
         if not self._is_plain(state, request.scope) or (values := _parameters(state.dependant, request)) is None:
             return await self._whole(request)
@@ -78,11 +78,6 @@ class _ShortWay:
                 return await self._whole(request)  # the request keeps the content that was read
         answer: Response = await self._endpoint(raincheck_request=request, raincheck_response=None, **values)
         return answer
-
-    def _state(self, scope: Scope) -> Any:
-        """Return what FastAPI knows of the route, as the request reached it: an inclusion may have a prefix."""
-        context = scope.get("fastapi", {}).get("effective_route_context")
-        return context if getattr(context, "original_route", None) is self._route else self._route
 
     def _is_plain(self, state: Any, scope: Scope) -> bool:
         """Tell by all that may change while a route serves, and by the request's head."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fastapi.routing import APIRoute
-    from starlette.requests import Request
+    from starlette.types import Scope
 
 
 class TakenRoute:
@@ -42,10 +42,9 @@ class TakenRoute:
         return frozenset(_credential_keys(self.state.dependant))
 
 
-def state_of(request: Request) -> Any:
-    """Return what FastAPI keeps of the route of a request that it has routed."""
-    route = request.scope["route"]
-    context = request.scope.get("fastapi", {}).get("effective_route_context")
+def state_of(route: Any, scope: Scope) -> Any:
+    """Return what FastAPI keeps of a route as a request reached it: an inclusion has a state of its own."""
+    context = scope.get("fastapi", {}).get("effective_route_context")
     return context if getattr(context, "original_route", None) is route else route
 
 

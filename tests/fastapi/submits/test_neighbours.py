@@ -52,7 +52,7 @@ class TestDependencies:
         assert ways.taken == ["short", "FastAPI's"] * 3
 
     def test_the_applications_own_guard_all_routes(self, ways):
-        """``FastAPI(dependencies=…)``, and those of a decorator."""
+        """``FastAPI(dependencies=…)``."""
         app = FastAPI(dependencies=[Depends(self.guard)])
         declare(Raincheck(app, store="memory:"))
         with TestClient(app) as client:
