@@ -103,48 +103,64 @@ class EventStream(Response):
         self._snapshots = snapshots
         self._poll_after = poll_after
         self._begun = False
+        self._all_told = False
+        self._receive: Receive
         self._send: Send
+        self._reading: asyncio.Task[object] | None
+        self._telling: asyncio.Task[None]
         self.closed: Callable[[], Awaitable[None]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        """Send the stream; a reader that goes away or does not keep up ends it, and resumes from its cursor."""
-        task = asyncio.current_task()
+        """Send the stream; a reader that goes away or does not keep up ends it, and resumes from its cursor.
+
+        This task waits for the client to go, and another one tells: an event has to wake it in any number of readers,
+        and a task is woken through all that it waits in, here the frames of each middleware.
+        """
+        self._receive, self._send = receive, send
+        self._reading = task = asyncio.current_task()
         assert task is not None
-        loop = asyncio.get_running_loop()
-        cut_off = False
-
-        def cut() -> None:
-            nonlocal cut_off
-            cut_off = True
-            if not hang_up(receive):
-                task.cancel()
-
-        end = loop.time() + LONGEST_STREAM
-        source = self._follow(cut)
-        feed = source.feed
-        self._send = send
-        watching = loop.create_task(_gone(receive, feed))
-        try:
-            with source:
-                await self._begin(source)
-                while not (source.over or watching.done() or loop.time() >= end):
-                    ping_at = loop.time() + PING_EVERY
-                    source.wake_at(min(ping_at, end))
-                    await feed.wait()
-                    if not feed.idle:
-                        await source.advance(self._show)
-                    elif loop.time() >= ping_at:
-                        await send({"type": "http.response.body", "body": PING, "more_body": True})
-                if not watching.done():
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except asyncio.CancelledError:
-            if not cut_off or task.uncancel() > 0:
-                raise
-        finally:
-            watching.cancel()
-            await self._tell_closed()
+        with self._follow(self._cut) as source:
+            self._telling = telling = asyncio.get_running_loop().create_task(self._tell(source))
+            telling.add_done_callback(self._told)
+            try:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+            except asyncio.CancelledError:
+                if not self._all_told or task.uncancel() > 0:
+                    raise
+            finally:
+                self._reading = None
+                telling.cancel()
+                await self._tell_closed()
+        if telling.done() and not telling.cancelled():
+            telling.result()
         if self.background is not None:
             await self.background()
+
+    def _told(self, _: object) -> None:
+        """End the wait for the client, as ``asyncio.timeout`` ends its block: not every server tells after the last."""
+        if self._reading is not None:
+            self._all_told = True
+            self._reading.cancel()
+
+    def _cut(self) -> None:
+        if not hang_up(self._receive):
+            self._telling.cancel()
+
+    async def _tell(self, source: Source) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LONGEST_STREAM
+        feed = source.feed
+        await self._begin(source)
+        while not source.over and (now := loop.time()) < end:
+            ping_at = now + PING_EVERY
+            source.wake_at(min(ping_at, end))
+            await feed.wait()
+            if not feed.idle:
+                await source.advance(self._show)
+            elif loop.time() >= ping_at:
+                await self._send({"type": "http.response.body", "body": PING, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _tell_closed(self) -> None:
         if self.closed is not None:
@@ -176,10 +192,3 @@ class EventStream(Response):
         data = wire.snapshot_data(operation, self._links, poll_after=advice)
         cursor = self._cursor(operation.id, operation.version) if last and not operation.done else None
         return frame("snapshot", data, cursor)
-
-
-async def _gone(receive: Receive, feed: Feed) -> None:
-    """End when the client has gone, and wake the stream to see it."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    feed.wake()
