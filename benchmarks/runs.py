@@ -12,26 +12,29 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import uvloop
+
 from benchmarks.load import generate, request_bytes
 from benchmarks.server import pin, serving
 
 if TYPE_CHECKING:
     from raincheck import Raincheck
-    from raincheck.core.operation import Operation
 
 OPERATIONS = 10_000
+AT_ONCE = 64  # callers, who find a free slot each; a process has 100
+CROWD = 256  # more of them, who wait in the queue
 SECONDS = 4.0
 
 
-def in_a_process(settings: dict[str, str]) -> float:
+def in_a_process(settings: dict[str, str], callers: int) -> float:
     """Return the rate in a process of its own, since an application reads the environment when it is imported."""
     os.environ.update(settings)
     from benchmarks.apps import rain  # noqa: PLC0415 - reads the settings
 
-    return asyncio.run(in_process(rain, OPERATIONS))
+    return uvloop.run(in_process(rain, OPERATIONS, callers=callers))  # the loop that servers have
 
 
-async def in_process(rain: Raincheck, number: int) -> float:
+async def in_process(rain: Raincheck, number: int, *, callers: int) -> float:
     """Accept and run no-ops through the service of one process; return operations a second."""
     from raincheck.roles.service import Submission  # noqa: PLC0415 - after the settings are in the environment
 
@@ -39,22 +42,21 @@ async def in_process(rain: Raincheck, number: int) -> float:
         parts = rain._gateway.parts()  # noqa: SLF001 - measured without HTTP
         service = parts.service
         kind = rain._registry.kinds["noop"]  # noqa: SLF001
-        wanted = asyncio.Semaphore(256)
+        left = iter(range(number))
 
-        async def one() -> Operation:
-            async with wanted:
+        async def caller() -> None:
+            for _ in left:
                 operation_id = service.new_id()
                 parts.handover.give(operation_id, {})
                 with service.watch(operation_id) as watcher:
                     submission = Submission(id=operation_id, kind=kind, owner="", input='{"v":1}')
                     accepted = await service.submit(submission)
-                    return await service.wait_on(watcher, accepted.operation, seconds=60)
+                    operation = await service.wait_on(watcher, accepted.operation, seconds=60)
+                    assert operation.status == "succeeded"
 
         began = time.perf_counter()
-        done = await asyncio.gather(*(one() for _ in range(number)))
-        took = time.perf_counter() - began
-        assert all(operation.status == "succeeded" for operation in done)
-        return number / took
+        await asyncio.gather(*(caller() for _ in range(callers)))
+        return number / (time.perf_counter() - began)
 
 
 def measure(**settings: str) -> dict[str, float]:
@@ -62,11 +64,13 @@ def measure(**settings: str) -> dict[str, float]:
 
     :param settings: environment of the server, such as ``RAINCHECK_STORE``; a SQLite file without it.
     """
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        chosen = {"RAINCHECK_STORE": f"sqlite:///{folder}/bench.db", **settings}
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
-            rate = processes.submit(in_a_process, chosen).result()
-        print(f"  in process: {rate:,.0f} no-ops a second")
+    rates = {}
+    for callers in (AT_ONCE, CROWD):
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            chosen = {"RAINCHECK_STORE": f"sqlite:///{folder}/bench.db", **settings}
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+                rates[callers] = processes.submit(in_a_process, chosen, callers).result()
+        print(f"  in process, {callers} callers: {rates[callers]:,.0f} no-ops a second")
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, serving(Path(folder), **settings) as port:
         pin(1)
         waiting = request_bytes("POST", "/noop", headers={"Prefer": "wait=10", "Content-Length": "0"})
@@ -77,7 +81,8 @@ def measure(**settings: str) -> dict[str, float]:
         p50, p99 = alone.median, alone.percentile(0.99)
         print(f"  over HTTP: {many.rate:,.0f} a second; alone p50 {p50:.2f} ms, p99 {p99:.2f} ms")
     return {
-        "noop_per_second_in_process": rate,
+        "noop_per_second_in_process": rates[AT_ONCE],
+        "noop_per_second_in_process_queued": rates[CROWD],
         "noop_per_second_over_http": many.rate,
         "submit_to_known_p50_ms": p50,
         "submit_to_known_p99_ms": p99,
