@@ -48,7 +48,7 @@ class Invocation:
     :param stored: the stored request, JSON text.
     :param files: local paths of the blobs that the stored request names.
     :param values: the validated arguments, handed over in memory by the accepting request; None: validate ``stored``.
-    :param staging: folder where a returned file is left for the store; created when needed.
+    :param staging: names the folder where a returned file is left for the store; it is created when needed.
     :param max_result: largest rendered result in bytes.
     :param app: the FastAPI application, for WorkerDepends that ask for it; None in a child process.
     :param trace: the span of this run, which a child process goes on from.
@@ -58,7 +58,7 @@ class Invocation:
     context: OperationContext
     stored: str
     files: Mapping[str, Path]
-    staging: Path
+    staging: Callable[[], Path]
     max_result: int
     values: Mapping[str, Any] | None = None
     app: object | None = None

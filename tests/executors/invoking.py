@@ -91,7 +91,7 @@ def invocation(function, *, recorder=None, metadata=None, **keywords):
         context=context,
         stored=json.dumps(keywords),
         files={},
-        staging=Path("/nonexistent"),
+        staging=lambda: Path("/nonexistent"),
         max_result=1 << 20,
     )
 

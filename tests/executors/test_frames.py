@@ -71,7 +71,7 @@ def test_a_request_arrives_as_it_was_sent():
         ),
         stored='{"left": "\ud800"}',
         files={"f": Path("/a/b")},
-        staging=Path("/staging"),
+        staging=lambda: Path("/staging"),
         max_result=99,
         trace=TraceContext("00-parent", "state"),
     )
@@ -80,7 +80,8 @@ def test_a_request_arrives_as_it_was_sent():
     names = ("id", "kind", "run", "attempt", "owner", "metadata", "deadline", "idempotency_key")
     assert [getattr(got.context, name) for name in names] == [getattr(sent.context, name) for name in names]
     assert got.context.recorder is recorder
-    names = ("stored", "files", "staging", "max_result", "trace")
+    assert got.staging() == sent.staging()
+    names = ("stored", "files", "max_result", "trace")
     assert [getattr(got, name) for name in names] == [getattr(sent, name) for name in names]
 
 

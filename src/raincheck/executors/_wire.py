@@ -35,7 +35,7 @@ def encode_request(invocation: Invocation, target: str) -> bytes:
         "deadline": None if context.deadline is None else context.deadline.isoformat(),
         "idempotency_key": context.idempotency_key,
         "files": {name: str(path) for name, path in invocation.files.items()},
-        "staging": str(invocation.staging),
+        "staging": str(invocation.staging()),
         "max_result": invocation.max_result,
         "trace": None if invocation.trace is None else [invocation.trace.traceparent, invocation.trace.tracestate],
     }
@@ -46,6 +46,7 @@ def decode_request(request: Frame, kind: Kind, recorder: Recorder) -> Invocation
     """Return what a request asks for, given the kind that it names."""
     fields = request.fields()
     deadline = fields["deadline"]
+    staging = Path(fields["staging"])
     context = OperationContext(
         id=fields["id"],
         kind=fields["kind"],
@@ -62,7 +63,7 @@ def decode_request(request: Frame, kind: Kind, recorder: Recorder) -> Invocation
         context=context,
         stored=request.body.decode("utf-8", "surrogatepass"),
         files={name: Path(path) for name, path in fields["files"].items()},
-        staging=Path(fields["staging"]),
+        staging=lambda: staging,
         max_result=fields["max_result"],
         trace=None if fields["trace"] is None else TraceContext(*fields["trace"]),
     )

@@ -121,7 +121,7 @@ class FunctionBinding:
                     found[parameter.name] = await resolution.value(parameter.step)
         return found
 
-    def render(self, value: object, arguments: Mapping[str, Any], *, staging: Path) -> Returned:
+    def render(self, value: object, arguments: Mapping[str, Any], *, staging: Callable[[], Path]) -> Returned:
         """Return the value as FastAPI would send it.
 
         :raises ResultMismatch: the value does not match the declared type, or cannot be kept.

@@ -25,6 +25,8 @@ from raincheck.fastapi.mismatch import safe_text
 from raincheck.invocation import ResultMismatch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastapi.types import IncEx
 
     from raincheck.fastapi.signature import Plan
@@ -83,11 +85,11 @@ class ResultRendering:
             return hasattr(value, "path")
         return is_a(self.options.response_class, FileResponse)
 
-    def render(self, value: object, fresh: Response | None, *, staging: Path) -> Returned:
+    def render(self, value: object, fresh: Response | None, *, staging: Callable[[], Path]) -> Returned:
         """Return the answer that FastAPI would give for the value.
 
         :param fresh: what the function got for its ``Response`` parameter; its status and headers count.
-        :param staging: folder for a returned file.
+        :param staging: names the folder for a returned file.
         :raises ResultMismatch: the value does not match, or is an answer that cannot be kept.
         """
         response = value if isinstance(value, Response) else self._response(value, fresh)
@@ -95,13 +97,13 @@ class ResultRendering:
             msg = "the returned response carries a background task; do that work in the function"
             raise ResultMismatch(msg)
         if isinstance(response, FileResponse):
-            return _staged(response, staging)
+            return _staged(response, staging())
         body = getattr(response, "body", None)
         if isinstance(response, StreamingResponse) or body is None:
             msg = f"a {type(response).__name__} cannot be stored; {_STREAMS}"
             raise ResultMismatch(msg)
         if response is value and not _is_what_it_says(response):
-            return _kept_apart(response, staging)
+            return _kept_apart(response, staging())
         return _returned(response, body=bytes(body))
 
     def _response(self, value: object, fresh: Response | None) -> Response:

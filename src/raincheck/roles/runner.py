@@ -8,6 +8,7 @@ import json
 import logging
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raincheck.context import OperationContext
@@ -185,7 +186,7 @@ class Runner:
             ),
             stored=operation.input,
             files=await self._input_files(operation),
-            staging=self._blobs.staging(operation.id, operation.run),
+            staging=partial(self._blobs.staging, operation.id, operation.run),
             max_result=self._max_result,
             values=self._handover.take(operation.id) if operation.run == 1 else None,
             app=self._app,

@@ -62,7 +62,9 @@ def invocation(function, stored, tmp_path, **more) -> Invocation:
         binding=binding,
     )
     context = OperationContext()
-    return Invocation(kind=kind, context=context, stored=stored, files={}, staging=tmp_path, max_result=1 << 20, **more)
+    return Invocation(
+        kind=kind, context=context, stored=stored, files={}, staging=lambda: tmp_path, max_result=1 << 20, **more
+    )
 
 
 def stored(pages: object) -> str:

@@ -213,7 +213,7 @@ def rendered(function, keywords, tmp_path, *, value=None):
     response.status_code = None
     arguments = {parameter.name: response for parameter in binding.plan.parameters}
     found = function(**arguments) if value is None else value
-    return binding.render(found, arguments, staging=tmp_path / "staging")
+    return binding.render(found, arguments, staging=lambda: tmp_path / "staging")
 
 
 @pytest.mark.parametrize(("function", "keywords"), CASES, ids=[f"{f.__name__} {sorted(k)}" for f, k in CASES])
@@ -284,7 +284,7 @@ def test_a_returned_file_is_copied(tmp_path) -> None:
     answer = FileResponse(source, filename="größe.csv", headers={"X-A": "1"}, stat_result=source.stat())
     binding = bind(raw, executor="thread")
     assert binding.render_blocks(answer)
-    returned = binding.render(answer, {}, staging=tmp_path / "a" / "staging")
+    returned = binding.render(answer, {}, staging=lambda: tmp_path / "a" / "staging")
     source.write_bytes(b"overwritten")
     assert returned.body is None
     assert returned.file.read_bytes() == b"a;b\n" * 100_000
@@ -305,7 +305,7 @@ def test_a_path_through_file_response_class(tmp_path) -> None:
 
     binding = bind(path, executor="thread", options=ResultOptions(response_class=FileResponse))
     assert binding.render_blocks(path())
-    assert binding.render(path(), {}, staging=tmp_path / "s").file.read_text() == "x"
+    assert binding.render(path(), {}, staging=lambda: tmp_path / "s").file.read_text() == "x"
 
 
 def test_ordinary_values_do_not_block() -> None:
