@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBasicCredentials
@@ -27,17 +28,23 @@ class StoredValue(Generic[T]):
     """One parameter whose value is stored as JSON text. Build it with ``stored_value``.
 
     Dumped by field name and loaded by field name, because a model's two aliases may differ.
+
+    :param text: whether the type is plain ``str``, of which nearly every value comes back without a trial.
     """
 
     name: str
     owner: str
     adapter: TypeAdapter[T]
+    text: bool = False
 
     def dump(self, value: T) -> str:
         """Return the value as JSON text.
 
         :raises DefinitionError: the value would come back as another one.
         """
+        given: object = value
+        if self.text and type(given) is str and given.isascii():
+            return encode_basestring_ascii(given)
         try:
             text = self.adapter.dump_json(value, by_alias=False, round_trip=True, warnings="error").decode()
             loaded = self._loaded(text)
@@ -89,7 +96,7 @@ def stored_value(name: str, kind: Any, *, owner: str) -> StoredValue[Any] | str:
     except (PydanticUserError, NameError, TypeError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         return f"has a type that cannot be stored as JSON ({reason})"
-    return StoredValue(name=name, owner=owner, adapter=adapter)
+    return StoredValue(name=name, owner=owner, adapter=adapter, text=kind is str)
 
 
 def _adapter(kind: Any) -> TypeAdapter[Any]:

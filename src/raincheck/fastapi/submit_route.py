@@ -4,16 +4,20 @@ For each request FastAPI prepares what dependencies may need: a response for the
 the headers and the cookies. It does so where there are none, and that is a fifth of what an accept costs. The short way
 reads the same values with FastAPI's own fields, for routes without dependencies, and goes on only where all are valid.
 Else FastAPI's handler reads the same request, and says what is wrong as everywhere in the application.
+
+Where there are dependencies FastAPI solves them, and validates with them; short is only what surrounds that.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from fastapi import routing
 from fastapi.dependencies.utils import request_params_to_args
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from raincheck.fastapi.taken_route import embeds, reads_form, state_of
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+_GIVEN = ("request", "dependant", "dependency_overrides_provider", "async_exit_stack", "embed_body_fields")
 _JSON = b"application/json"
 _ROUTING = vars(routing)
 
@@ -37,8 +42,6 @@ class SubmitRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Return what answers requests inside of FastAPI's stacks and exception handlers; once for each inclusion."""
         whole = super().get_route_handler()
-        if self.body_field is not None and (embeds(self) or reads_form(self)):
-            return whole
         short = _ShortWay(self, whole)
         return short.handle if short.is_open() else whole
 
@@ -60,35 +63,59 @@ class _ShortWay:
 
         Sentry, New Relic and Logfire put functions of their own there, and would not hear of what goes past them.
         """
-        return all(map(_is_fastapis, (self._whole, self._solve, self._run)))
+        return all(map(_is_fastapis, (self._whole, self._solve, self._run))) and _takes_what_is_given(self._solve)
 
     async def handle(self, request: Request) -> Response:
         """Answer a request."""
         state = state_of(self._route, request.scope)
-        body = state.body_field
-        if not self._is_plain(state, request.scope) or (values := _parameters(state.dependant, request)) is None:
+        if not self._is_plain(state, request.scope):
             return await self._whole(request)
-        if body is not None:
-            try:
-                content = await request.body()
-            except Exception as error:  # noqa: BLE001 - FastAPI meets the same one, and answers it
-                request.body = _raising(error)  # type: ignore[method-assign]
-                return await self._whole(request)
-            if not _add_body(values, body, content):
+        document = None
+        if state.body_field is not None:
+            document = await _document(request)
+            if document is None:
                 return await self._whole(request)  # the request keeps the content that was read
+        if state.dependant.dependencies:
+            return await self._after_dependencies(state, request, document)
+        values = _parameters(state.dependant, request)
+        if values is None or not _add_body(values, state.body_field, document):
+            return await self._whole(request)
         answer: Response = await self._endpoint(raincheck_request=request, raincheck_response=None, **values)
+        return answer
+
+    async def _after_dependencies(self, state: Any, request: Request, document: Any) -> Response:
+        """Answer after FastAPI has solved the dependencies: as they cannot run twice, its refusal is raised here."""
+        body = {} if state.body_field is None else {"body": document}
+        solved = await self._solve(
+            request=request,
+            dependant=state.dependant,
+            dependency_overrides_provider=state.dependency_overrides_provider,
+            async_exit_stack=request.scope["fastapi_inner_astack"],
+            embed_body_fields=False,
+            **body,
+        )
+        if solved.errors:
+            place = f"{request.method} {request.scope.get('root_path', '')}{state.dependant.path}"
+            raise RequestValidationError(solved.errors, body=document, endpoint_ctx={"path": place})
+        values, tasks = solved.values, solved.background_tasks
+        del solved  # the rest is not kept while the submit waits for its commit
+        answer: Response = await self._endpoint(**values)
+        if answer.background is None:
+            answer.background = tasks
         return answer
 
     def _is_plain(self, state: Any, scope: Scope) -> bool:
         """Tell by all that may change while a route serves, and by the request's head."""
-        if state.dependant.dependencies or state.dependant.call is not self._endpoint:
+        if state.dependant.call is not self._endpoint:
             return False
         solve, run = _readers()
         if solve is not self._solve or run is not self._run:
             return False
         if scope.get("fastapi.telemetry") is not None:  # FastAPI's handler makes the spans
             return False
-        return state.body_field is None or _is_json(scope["headers"])
+        if state.body_field is None:
+            return True
+        return not (embeds(state) or reads_form(state)) and _is_json(scope["headers"])
 
 
 def _parameters(dependant: Any, request: Request) -> dict[str, Any] | None:
@@ -108,14 +135,23 @@ def _parameters(dependant: Any, request: Request) -> dict[str, Any] | None:
     return found
 
 
-def _add_body(values: dict[str, Any], field: Any, content: bytes) -> bool:
-    """Add the value of the body; return whether it is there and valid."""
+async def _document(request: Request) -> Any:
+    """Return what the body says as JSON; None where that is nothing, or for FastAPI to judge."""
     try:
-        document = json.loads(content)
+        content = await request.body()
+    except Exception as error:  # noqa: BLE001 - FastAPI meets the same one, and answers it
+        request.body = _raising(error)  # type: ignore[method-assign]
+        return None
+    try:
+        return json.loads(content)
     except (ValueError, RecursionError):
-        return False
-    if document is None:  # whether that is a value or none depends on FastAPI's version
-        return False
+        return None
+
+
+def _add_body(values: dict[str, Any], field: Any, document: Any) -> bool:
+    """Add the value of the body, if the route has one; return whether it is valid."""
+    if field is None:
+        return True
     values[field.name], errors = field.validate(document, {}, loc=("body",))
     return not errors
 
@@ -128,6 +164,16 @@ def _readers() -> tuple[Any, Any]:
 def _is_fastapis(function: Any) -> bool:
     """Whether a function was written by FastAPI; one that wraps it copies all its names, but not its globals."""
     return type(function) is FunctionType and str(function.__globals__["__name__"]).startswith("fastapi.")
+
+
+def _takes_what_is_given(solve: Any) -> bool:
+    """Whether dependencies are solved from what is given here: a later release may want more."""
+    given = dict.fromkeys((*_GIVEN, "body"))
+    try:
+        inspect.signature(solve).bind(**given)
+    except TypeError:
+        return False
+    return True
 
 
 def _is_json(headers: list[tuple[bytes, bytes]]) -> bool:

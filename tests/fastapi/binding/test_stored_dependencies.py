@@ -10,9 +10,12 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Body, Depends, FastAPI
 from fastapi.security import OAuth2PasswordBearer
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from raincheck.core.errors import DefinitionError
+from raincheck.fastapi.round_trip import stored_value
 from tests.fastapi.binding.functions import ITEM, Color, Item, compare, note
 from tests.fastapi.binding.harness import Operation
 
@@ -62,6 +65,19 @@ def with_depends(
 def test_depends_values_come_back_as_they_were(tmp_path) -> None:
     """Models with two aliases, tuples, enums, dataclasses and None survive the store."""
     compare(with_depends, {"url": "/run?size=3&q=z", "json": ITEM}, tmp_path)
+
+
+@given(value=st.text())
+def test_any_text_comes_back(value) -> None:
+    """Quotes, controls, and what is no ASCII; JSON as text of ASCII or of UTF-8 is one to its reader."""
+    stored = stored_value("text", str, owner="f")
+    assert stored.load(stored.dump(value)) == value
+
+
+def test_half_a_character_is_refused() -> None:
+    """It has no form in UTF-8."""
+    with pytest.raises(DefinitionError, match="'text', a str, does not come back"):
+        stored_value("text", str, owner="f").dump("\ud800")
 
 
 def bytes_depends(data: Annotated[bytes, Depends(raw)]):

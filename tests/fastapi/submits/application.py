@@ -70,9 +70,22 @@ def declare(rain: Raincheck) -> None:
         return repr(name)
 
 
-def application(route_class: type[APIRoute] = APIRoute) -> FastAPI:
+def included(app: FastAPI, rain: Raincheck, **options: Any) -> None:
+    """Include a router of operations twice, once as it is and once with options."""
+    router = rain.router()
+
+    @router.post("/orders", wait=5)
+    async def order(order: Order) -> Any:
+        """Take a body."""
+        return repr(order)
+
+    app.include_router(router, prefix="/open")
+    app.include_router(router, prefix="/closed", **options)
+
+
+def application(route_class: type[APIRoute] = APIRoute, **options: Any) -> FastAPI:
     """Return an application whose operations wait for their end."""
-    app = FastAPI()
+    app = FastAPI(**options)
     app.router.route_class = route_class
     declare(Raincheck(app, store="memory:"))
     return app

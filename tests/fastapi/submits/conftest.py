@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from raincheck.fastapi.submission import Submitter
+from raincheck.fastapi.submit_route import _ShortWay
 from tests.fastapi.submits.application import FastAPIsWay, application
 
 
@@ -20,14 +21,19 @@ class Ways:
 
 @pytest.fixture
 def ways(monkeypatch) -> Ways:
-    """Note for each submit whether FastAPI prepared a response for it: the short way has none."""
-    found, accept = Ways(), Submitter.accept
+    """Note for each submit who read it: the short way, the one with dependencies, or FastAPI's handler."""
+    found, accept, solve = Ways(), Submitter.accept, _ShortWay._after_dependencies
 
     async def noting(self, request, values, *, owner, response):
-        found.taken.append("short" if response is None else "FastAPI's")
+        found.taken.append("short" if response is None else request.scope.get("tests.way", "FastAPI's"))
         return await accept(self, request, values, owner=owner, response=response)
 
+    async def solving(self, state, request, document):
+        request.scope["tests.way"] = "dependencies"
+        return await solve(self, state, request, document)
+
     monkeypatch.setattr(Submitter, "accept", noting)
+    monkeypatch.setattr(_ShortWay, "_after_dependencies", solving)
     return found
 
 

@@ -3,92 +3,33 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
-from fastapi.dependencies.utils import get_parameterless_sub_dependant
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, field_validator
 
 from raincheck import Raincheck
-from tests.fastapi.submits.application import JSON, ORDER, TEXT, FastAPIsWay, Order, answers, application, declare
-
-
-class TestDependencies:
-    """A route with dependencies goes FastAPI's way, whoever adds them."""
-
-    @staticmethod
-    def guard(request: Request, response: Response) -> None:
-        """Let those in who know the word."""
-        response.headers["x-guarded"] = "yes"
-        if request.headers.get("word") != "please":
-            raise HTTPException(401, "say the word")
-
-    @staticmethod
-    def included(app: FastAPI, rain: Raincheck, **options: Any) -> None:
-        """Include a router of operations."""
-        router = rain.router()
-
-        @router.post("/orders", wait=5)
-        async def order(order: Order) -> Any:
-            """Take a body."""
-            return repr(order)
-
-        app.include_router(router, prefix="/open")
-        app.include_router(router, prefix="/closed", **options)
-
-    def test_a_router_that_is_included_twice_is_guarded_where_it_says_so(self, ways):
-        """One route, two inclusions, in turns: each keeps its own."""
-        app = FastAPI()
-        self.included(app, Raincheck(app, store="memory:"), dependencies=[Depends(self.guard)])
-        with TestClient(app) as client:
-            for _ in range(3):
-                assert client.post("/open/orders", json=ORDER).status_code == 200
-                assert client.post("/closed/orders", json=ORDER).status_code == 401
-                let_in = client.post("/closed/orders", json=ORDER, headers={"word": "please"})
-                assert (let_in.status_code, let_in.headers["x-guarded"]) == (200, "yes")
-        assert ways.taken == ["short", "FastAPI's"] * 3
-
-    def test_the_applications_own_guard_all_routes(self, ways):
-        """``FastAPI(dependencies=…)``."""
-        app = FastAPI(dependencies=[Depends(self.guard)])
-        declare(Raincheck(app, store="memory:"))
-        with TestClient(app) as client:
-            assert client.post("/orders", json=ORDER).status_code == 401
-            assert client.post("/orders", json=ORDER, headers={"word": "please"}).status_code == 200
-        assert ways.taken == ["FastAPI's"]
-
-    def test_an_owner_is_asked_for(self, ways):
-        """The owner rule is a dependency as well."""
-        app = FastAPI()
-
-        async def owner(authorization: Annotated[str, Header()]) -> str:
-            return authorization
-
-        declare(Raincheck(app, store="memory:", owner=owner))
-        with TestClient(app) as client:
-            assert client.post("/orders", json=ORDER).status_code == 422
-            assert client.post("/orders", json=ORDER, headers={"authorization": "me"}).status_code == 200
-        assert ways.taken == ["FastAPI's"]
-
-    def test_one_that_is_added_while_the_route_serves_counts(self, ways):
-        """FastAPI asks its list for each request."""
-        app = application()
-        route = next(route for route in app.routes if getattr(route, "path", "") == "/orders")
-        with TestClient(app) as client:
-            assert client.post("/orders", json=ORDER).status_code == 200
-            route.dependant.dependencies.append(get_parameterless_sub_dependant(depends=Depends(self.guard), path=""))
-            assert client.post("/orders", json=ORDER).status_code == 401
-        assert ways.taken == ["short"]
+from tests.fastapi.submits.application import (
+    JSON,
+    ORDER,
+    TEXT,
+    FastAPIsWay,
+    Order,
+    answers,
+    application,
+    declare,
+    included,
+)
 
 
 @pytest.mark.skipif("max_body_size" not in inspect.signature(FastAPI).parameters, reason="this FastAPI has no limit")
 def test_limits_of_the_body_hold(ways):
     """FastAPI's own, of an inclusion and of the application."""
     app = FastAPI(max_body_size=1000)
-    TestDependencies.included(app, Raincheck(app, store="memory:"), max_body_size=100)
+    included(app, Raincheck(app, store="memory:"), max_body_size=100)
     with TestClient(app) as client:
         assert client.post("/closed/orders", json={"sku": "A" * 100}).status_code == 413
         assert client.post("/open/orders", json={"sku": "A" * 100}).status_code == 422
