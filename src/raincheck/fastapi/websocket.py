@@ -191,8 +191,8 @@ class _Connection:
         with self._parts.follow({operation.id: position}, cut) as follower:
 
             async def show(portion: Portion, after: int) -> None:
-                for event, data in events_with_data(portion, self._links, after=after):
-                    await self._send_event(message.id, event.operation, event.version, event.type.value, data)
+                for text in _texts(portion, self._links, message.id, after=after):
+                    await self._websocket.send_text(text)
 
             await follower.replay(show)
             while not follower.over:
@@ -204,15 +204,30 @@ class _Connection:
 
     async def _send_snapshot(self, identity: str, operation: Operation) -> None:
         data = wire.snapshot_data(operation, self._links, poll_after=self._parts.service.poll_after(operation))
-        await self._send_event(identity, operation.id, operation.version, "snapshot", data)
-
-    async def _send_event(self, identity: str, operation_id: str, version: int, name: str, data: str) -> None:
-        head = f'{{"type": "event", "id": {json.dumps(identity)}, "operation": "{operation_id}", "version": {version}'
-        await self._websocket.send_text(f'{head}, "event": "{name}", "data": {data}}}')
+        text = _event_text(json.dumps(identity), operation.id, operation.version, "snapshot", data)
+        await self._websocket.send_text(text)
 
     async def _send_problem(self, identity: str, problem: RequestProblem) -> None:
         fields: dict[str, Any] = {"type": "error", "id": identity, "problem": wire.request_problem_fields(problem)}
         await self._websocket.send_text(json.dumps(fields))
+
+
+def _texts(portion: Portion, links: Links, identity: str, *, after: int) -> list[str]:
+    """Return the messages of a portion's events above a version, made once for readers that want the same in turn."""
+    key = links.base, identity, after
+    if portion.texts[0] != key:
+        named = json.dumps(identity)
+        made = [
+            _event_text(named, event.operation, event.version, event.type.value, data)
+            for event, data in events_with_data(portion, links, after=after)
+        ]
+        portion.texts = key, made
+    return portion.texts[1]
+
+
+def _event_text(identity: str, operation_id: str, version: int, name: str, data: str) -> str:
+    head = f'{{"type": "event", "id": {identity}, "operation": "{operation_id}", "version": {version}'
+    return f'{head}, "event": "{name}", "data": {data}}}'
 
 
 async def _received(websocket: WebSocket) -> str:

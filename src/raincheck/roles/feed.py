@@ -24,10 +24,11 @@ class Portion:
 
     :param follows: the version that the first event comes after; a reader at another version asks the store.
 
-    ``rendered`` and ``framed`` keep what was made for one reader for the others that want the same.
+    ``rendered`` and ``framed`` keep what was made for one reader for the others that want the same, ``texts`` what was
+    made for the latest: readers of sockets choose what to call the operation, mostly alike.
     """
 
-    __slots__ = ("events", "follows", "framed", "operation", "rendered", "size")
+    __slots__ = ("events", "follows", "framed", "operation", "rendered", "size", "texts")
 
     def __init__(self, operation: Operation, follows: int, events: list[Event]) -> None:
         self.operation = operation
@@ -36,6 +37,7 @@ class Portion:
         self.size = sum(len(event.data) for event in events) + 200 * len(events)
         self.rendered: dict[str, list[tuple[Event, str]]] = {}
         self.framed: dict[Hashable, bytes] = {}
+        self.texts: tuple[Hashable, list[str]] = (None, [])
 
     @classmethod
     def of(cls, change: Change) -> Portion:
