@@ -18,6 +18,7 @@ from benchmarks.load import Load, generate, request_bytes
 from benchmarks.plots import plotted, put_between
 from benchmarks.readers import most_connections, stream_readers
 from benchmarks.server import ROOT, pin, serving
+from benchmarks.streams import IDLE
 
 FINISHED = (0, 10_000, 100_000, 1_000_000)
 READERS = (0, 500, 1_000, 2_000, 4_000, 8_000)
@@ -117,7 +118,7 @@ def idle_readers() -> list[dict[str, float]]:
                 await crowd.grow(number)
                 await asyncio.sleep(1)
                 before, began = sum(server.cpu_times()[:2]), time.monotonic()
-                await asyncio.sleep(4)
+                await asyncio.sleep(IDLE)
                 share = (sum(server.cpu_times()[:2]) - before) / (time.monotonic() - began)
                 memory = server.memory_info().rss / 2**20
                 found.append({"readers": float(number), "rss_mib": memory, "cpu_percent": 100 * share})

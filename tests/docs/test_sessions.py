@@ -10,7 +10,7 @@ from tests.docs.pages import GUIDE, README, Ids, blocks, session
 from tests.docs.running import SHOWN, Running, Server, finished, submit, terminal, wait_until_running
 
 START = "uvicorn app:app"
-A_MOMENT = 10.0  # seconds that a reader may take to type a line that only looks
+A_MOMENT = 120.0  # seconds in which a reader looks again: computing yields to all else that the machine does
 
 
 def type_in(folder):
