@@ -103,10 +103,10 @@ class EventStream(Response):
         self._snapshots = snapshots
         self._poll_after = poll_after
         self._begun = False
-        self._all_told = False
+        self._gone = False
         self._receive: Receive
         self._send: Send
-        self._reading: asyncio.Task[object] | None
+        self._reading: asyncio.Timeout | None = None
         self._telling: asyncio.Task[None]
         self.closed: Callable[[], Awaitable[None]] | None = None
 
@@ -114,34 +114,43 @@ class EventStream(Response):
         """Send the stream; a reader that goes away or does not keep up ends it, and resumes from its cursor.
 
         This task waits for the client to go, and another one tells: an event has to wake it in any number of readers,
-        and a task is woken through all that it waits in, here the frames of each middleware.
+        and a task is woken through all that it waits in, here the frames of each middleware. The first and the last
+        message are sent from here, since a middleware may tidy up at these what it began in this context.
         """
         self._receive, self._send = receive, send
-        self._reading = task = asyncio.current_task()
-        assert task is not None
-        with self._follow(self._cut) as source:
-            self._telling = telling = asyncio.get_running_loop().create_task(self._tell(source))
-            telling.add_done_callback(self._told)
-            try:
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-            except asyncio.CancelledError:
-                if not self._all_told or task.uncancel() > 0:
-                    raise
-            finally:
-                self._reading = None
-                telling.cancel()
-                await self._tell_closed()
-        if telling.done() and not telling.cancelled():
-            telling.result()
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            with self._follow(self._cut) as source:
+                telling = self._begin_telling(source)
+                self._reading = reading = asyncio.timeout(None)
+                try:
+                    async with reading:
+                        while not telling.done() and (await receive())["type"] != "http.disconnect":
+                            pass
+                except BaseException as error:
+                    if not (isinstance(error, TimeoutError) and reading.expired()):
+                        telling.cancel()
+                        raise
+                finally:
+                    self._reading = None
+                    self._gone = not telling.done()
+                    source.feed.wake()
+                    await asyncio.gather(telling, return_exceptions=True)
+            await self._end(telling)
+        finally:
+            await self._tell_closed()
         if self.background is not None:
             await self.background()
 
+    def _begin_telling(self, source: Source) -> asyncio.Task[None]:
+        self._telling = asyncio.get_running_loop().create_task(self._tell(source))
+        self._telling.add_done_callback(self._told)
+        return self._telling
+
     def _told(self, _: object) -> None:
-        """End the wait for the client, as ``asyncio.timeout`` ends its block: not every server tells after the last."""
+        """End the wait for the client, since not every server tells of an end after the last message."""
         if self._reading is not None:
-            self._all_told = True
-            self._reading.cancel()
+            self._reading.reschedule(0.0)
 
     def _cut(self) -> None:
         if not hang_up(self._receive):
@@ -152,7 +161,7 @@ class EventStream(Response):
         end = loop.time() + LONGEST_STREAM
         feed = source.feed
         await self._begin(source)
-        while not source.over and (now := loop.time()) < end:
+        while not (source.over or self._gone) and (now := loop.time()) < end:
             ping_at = now + PING_EVERY
             source.wake_at(min(ping_at, end))
             await feed.wait()
@@ -160,14 +169,20 @@ class EventStream(Response):
                 await source.advance(self._show)
             elif loop.time() >= ping_at:
                 await self._send({"type": "http.response.body", "body": PING, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _end(self, telling: asyncio.Task[None]) -> None:
+        """End the answer, unless it was cut off or nobody is there; raise what a send has raised."""
+        if telling.cancelled():
+            return
+        telling.result()
+        if not self._gone:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _tell_closed(self) -> None:
         if self.closed is not None:
             await asyncio.shield(asyncio.ensure_future(self.closed()))
 
     async def _begin(self, source: Source) -> None:
-        await self._send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         for operation in self._snapshots:
             # The id comes with the last one: a reader that has only some of them begins anew.
             await self._write(self._snapshot(operation, last=operation is self._snapshots[-1]))

@@ -11,7 +11,6 @@ Where there are dependencies FastAPI solves them, and validates with them; short
 from __future__ import annotations
 
 import inspect
-import json
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +94,7 @@ class _ShortWay:
             **body,
         )
         if solved.errors:
-            place = f"{request.method} {request.scope.get('root_path', '')}{state.dependant.path}"
+            place = f"{request.method} {request.scope.get('root_path', '').rstrip('/')}{state.dependant.path}"
             raise RequestValidationError(solved.errors, body=document, endpoint_ctx={"path": place})
         values, tasks = solved.values, solved.background_tasks
         del solved  # the rest is not kept while the submit waits for its commit
@@ -138,13 +137,13 @@ def _parameters(dependant: Any, request: Request) -> dict[str, Any] | None:
 async def _document(request: Request) -> Any:
     """Return what the body says as JSON; None where that is nothing, or for FastAPI to judge."""
     try:
-        content = await request.body()
+        await request.body()
     except Exception as error:  # noqa: BLE001 - FastAPI meets the same one, and answers it
         request.body = _raising(error)  # type: ignore[method-assign]
         return None
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
+        return await request.json()  # and not what we read of the body: dependencies are given this very object
+    except Exception:  # noqa: BLE001 - FastAPI meets that too; applications put readers of their own in this place
         return None
 
 

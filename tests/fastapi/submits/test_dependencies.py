@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import pytest
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from raincheck import Raincheck
+from raincheck.core.errors import DefinitionError
 from raincheck.fastapi.submit_route import _ShortWay
 from tests.fastapi.submits.application import JSON, ORDER, FastAPIsWay, Order, answers, application, declare, included
 from tests.fastapi.submits.test_values import LEFT, TAKEN
@@ -49,6 +51,11 @@ class Note(BaseModel):
 async def text_of(note: Note) -> str:
     """Read the body."""
     return note.text
+
+
+def number_as_text() -> int:
+    """Give what it does not say."""
+    return "5"  # type: ignore[return-value]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +105,7 @@ def test_a_handler_of_refusals_is_given_the_same(ways):
             told.append((error.errors(), error.body, error.endpoint_path))
             return JSONResponse({}, 418)
 
-        with TestClient(app, root_path="/v1") as client:
+        with TestClient(app, root_path="/v1/") as client:
             wrong = {"sku": 1}
             assert client.post("/orders", json=wrong, headers={"x-limit": "many"}).status_code == 418
     assert told[0] == told[1]
@@ -237,6 +244,61 @@ def test_a_release_that_solves_them_from_other_things_is_left_to_itself(monkeypa
     exec("async def solve(*, request, dependant, connection): ...", namespace)
     monkeypatch.setattr("fastapi.routing.solve_dependencies", namespace["solve"])
     assert not _ShortWay(route, APIRoute.get_route_handler(route)).is_open()
+
+
+@pytest.mark.parametrize("route_class", [APIRoute, FastAPIsWay])
+def test_a_dependency_may_change_the_document(ways, route_class):
+    """It takes a signature out of it, say; what it leaves is validated."""
+
+    async def unsigned(request: Request) -> None:
+        assert (await request.json()).pop("signature") == "x"
+
+    app = application(route_class, dependencies=[Depends(unsigned)])
+    with TestClient(app) as client:
+        answer = client.post("/orders", json=ORDER | {"signature": "x"})
+    assert (answer.status_code, "A-1" in answer.text) == (200, True)
+    assert ways.taken == ["dependencies" if route_class is APIRoute else "FastAPI's"]
+
+
+@pytest.mark.parametrize("dependencies", [[], [Depends(counted)]])
+@pytest.mark.parametrize("route_class", [APIRoute, FastAPIsWay])
+def test_a_reader_of_json_that_an_application_puts_in_is_used(monkeypatch, route_class, dependencies):
+    """Such as a quicker one."""
+
+    async def lower(self: Request) -> Any:
+        return json.loads((await self.body()).lower())
+
+    monkeypatch.setattr(Request, "json", lower)
+    with TestClient(application(route_class, dependencies=dependencies)) as client:
+        answer = client.post("/orders", content=b'{"SKU": "a"}', headers=JSON)
+    assert (answer.status_code, "sku='a'" in answer.text) == (200, True)
+
+
+@pytest.mark.parametrize("route_class", [APIRoute, FastAPIsWay])
+def test_an_override_may_read_a_body_that_the_route_has_not(ways, route_class):
+    """It is given none."""
+    app = application(route_class, dependencies=[Depends(guard)])
+
+    def reading(note: Annotated[Any, Body()] = "nothing") -> None:
+        assert note == "nothing"
+
+    app.dependency_overrides[guard] = reading
+    with TestClient(app) as client:
+        assert client.post("/empty", json={"text": "a"}).status_code == 200
+    assert ways.taken == ["dependencies" if route_class is APIRoute else "FastAPI's"]
+
+
+def test_a_number_that_a_dependency_gives_as_text_is_refused():
+    """Only a text that is declared so is kept as one."""
+    app = FastAPI()
+    rain = Raincheck(app, store="memory:")
+
+    @rain.post("/numbers")
+    async def take(number: Annotated[int, Depends(number_as_text)]) -> int:
+        return number
+
+    with TestClient(app) as client, pytest.raises(DefinitionError, match="'number', a str"):
+        client.post("/numbers")
 
 
 def test_one_dependency_of_two_runs_once(ways):
