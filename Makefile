@@ -23,7 +23,7 @@ ARQ     := $(PEERS)-arq
 OLDEST  := $(VENV)-oldest
 CORE_TESTS = $(addprefix tests/,core conformance fastapi contract roles executors stores client cli webhooks)
 # A file of tests stays on one worker, and folders stay together, since tests of one folder share servers.
-PYTEST   = -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST   = -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 EDITABLE = $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 LOCK     = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
            --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
