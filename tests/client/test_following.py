@@ -86,8 +86,10 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(side, own_server, name)
                 port = own_server.port
                 own_server.kill()
                 own_server.give(name)
-                threading.Timer(0.5, own_server.start, [port]).start()
+                starting = threading.Timer(0.5, own_server.start, [port])
+                starting.start()
                 own_server.port = 0
+        starting.join(100)  # before the server is killed for good: it starts once more what dies while it waits for it
         waiting.join(100)
         assert results == [name]
         assert states[-1].status == "succeeded"
