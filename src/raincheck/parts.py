@@ -152,9 +152,9 @@ class Parts:
             tickets=store,
             clock=self._clock,
             max_body=self._settings.max_body,
-            follow=lambda positions, cut: Follower(tail=tail, store=store, positions=positions, cut=cut),
+            follow=lambda positions: Follower(tail=tail, store=store, positions=positions),
             when_draining=tail.when_draining,
-            follow_owner=lambda owner, cut: OwnerFollower(tail=tail, owner=owner, now=self._clock(), cut=cut),
+            follow_owner=lambda owner: OwnerFollower(tail=tail, owner=owner, now=self._clock()),
             callbacks=self._policy.callbacks,
             deliveries=DeliveryDesk(
                 store=store,

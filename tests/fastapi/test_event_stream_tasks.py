@@ -51,7 +51,7 @@ class Streamed:
         """Answer with the stream, from the operation as it is now."""
         positions = {self.operation.id: before_done(self.operation)}
         response = EventStream(
-            lambda cut: Follower(tail=self.tail, store=self.store, positions=positions, cut=cut),
+            Follower(tail=self.tail, store=self.store, positions=positions),
             links=Links("/operations"),
             cursor=version_only,
             snapshots=[self.operation],

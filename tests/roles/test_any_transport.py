@@ -63,8 +63,8 @@ class Wanderer:
             assert error is None or isinstance(error, asyncio.CancelledError), error
             self.task = None
 
-    def follow(self, positions, cut):
-        return Follower(tail=self._tail, store=self._store, positions=positions, cut=cut)
+    def follow(self, positions):
+        return Follower(tail=self._tail, store=self._store, positions=positions)
 
     async def stream(self):
         """Read Server-Sent Events, as the route gives them."""
@@ -73,7 +73,7 @@ class Wanderer:
             return
         position = before_done(operation) if self.cursor is None else self.cursor
         response = EventStream(
-            lambda cut: self.follow({self._id: position}, cut),
+            self.follow({self._id: position}),
             links=LINKS,
             cursor=version_only,
             snapshots=[operation] if self.cursor is None else [],

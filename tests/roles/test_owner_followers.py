@@ -175,8 +175,10 @@ async def test_a_reader_that_does_not_take_its_last_frames_is_cut_off_within_the
         cuts.append("stuck")
         told.set()
 
-    with OwnerFollower(tail=tail, owner="me", now=NOW, cut=stuck):
-        with OwnerFollower(tail=tail, owner="me", now=NOW, cut=lambda: cuts.append("left")):
+    with OwnerFollower(tail=tail, owner="me", now=NOW) as reader:
+        reader.feed.when_cut_off(stuck)
+        with OwnerFollower(tail=tail, owner="me", now=NOW) as other:
+            other.feed.when_cut_off(lambda: cuts.append("left"))
             tail.drain()
             tail.drain()
         assert cuts == []

@@ -148,7 +148,8 @@ async def test_ten_thousand_alarms_take_a_timer_for_each_quarter_of_a_second():
 async def test_a_reader_that_does_not_keep_up_is_cut_off_once(count, size):
     """By number and by bytes; what waited is dropped, and nothing more is kept."""
     cuts = []
-    feed = Feed(cut=lambda: cuts.append(1))
+    feed = Feed()
+    feed.when_cut_off(lambda: cuts.append(1))
     for _ in range(count - 1):
         feed.push(portion(size))
     assert (feed.overrun, cuts) == (False, [])
@@ -161,7 +162,8 @@ async def test_a_reader_that_does_not_keep_up_is_cut_off_once(count, size):
 
 async def test_one_large_portion_cuts_nobody_off():
     """A reader that keeps up gets events of any size."""
-    feed = Feed(cut=lambda: pytest.fail("cut off"))
+    feed = Feed()
+    feed.when_cut_off(lambda: pytest.fail("cut off"))
     for _ in range(3):
         large = portion(10 << 20)
         feed.push(large)
@@ -170,7 +172,8 @@ async def test_one_large_portion_cuts_nobody_off():
 
 async def test_taking_makes_room():
     """Only what waits counts."""
-    feed = Feed(cut=lambda: pytest.fail("cut off"))
+    feed = Feed()
+    feed.when_cut_off(lambda: pytest.fail("cut off"))
     for _ in range(10):
         for _ in range(900):
             feed.push(portion(1000))

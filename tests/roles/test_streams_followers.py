@@ -273,7 +273,8 @@ class TestFollower:
         store.subscribe(tail.committed)
         operation = await started(store)
         cuts = []
-        follower = Follower(tail=tail, store=store, positions={operation.id: 2}, cut=lambda: cuts.append(1))
+        follower = Follower(tail=tail, store=store, positions={operation.id: 2})
+        follower.feed.when_cut_off(lambda: cuts.append(1))
         with follower:
             for _ in range(5):
                 await emit(store, operation)

@@ -35,9 +35,9 @@ class Serving:
     tickets: TicketStore
     clock: Callable[[], datetime]
     max_body: int
-    follow: Callable[[Mapping[str, int], Callable[[], object]], Follower]
+    follow: Callable[[Mapping[str, int]], Follower]
     when_draining: Callable[[Callable[[], None]], Callable[[], None]]
-    follow_owner: Callable[[str | None, Callable[[], object]], OwnerFollower]
+    follow_owner: Callable[[str | None], OwnerFollower]
     deliveries: DeliveryDesk
     callbacks: Callbacks | None
     overview: OverviewStore

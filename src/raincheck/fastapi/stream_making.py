@@ -10,14 +10,13 @@ from raincheck.fastapi.cursors import attach_cursor, header_cursor, refuse_futur
 from raincheck.fastapi.streams import EventStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
 
     from raincheck.core.operation import Operation
     from raincheck.fastapi.serving import Gateway, Serving
     from raincheck.fastapi.streams import Cursor
-    from raincheck.roles.follower import Follower
 
 
 class Streams:
@@ -71,12 +70,8 @@ class Streams:
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> EventStream:
         """Return the stream of operations from positions, after snapshots of some."""
-
-        def follow(cut: Callable[[], object]) -> Follower:
-            return parts.follow(positions, cut)
-
         return EventStream(
-            follow,
+            parts.follow(positions),
             links=self._gateway.links(request),
             cursor=cursor,
             snapshots=snapshots,

@@ -122,7 +122,7 @@ class StreamRoutes:
             detail = "This application has no owner rule, so nobody may follow everything. Name operations with ?ids=."
             raise ListDisabled(detail)
         return EventStream(
-            lambda cut: parts.follow_owner(owner, cut),
+            parts.follow_owner(owner),
             links=self._gateway.links(request),
             cursor=_none,
         )

@@ -85,7 +85,7 @@ class EventStream(Response):
 
     def __init__(
         self,
-        follow: Callable[[Callable[[], object]], Source],
+        source: Source,
         *,
         links: Links,
         cursor: Cursor,
@@ -97,16 +97,17 @@ class EventStream(Response):
         self.background = None
         self.body = b""
         self.raw_headers = [*_HEADERS, *headers]
-        self._follow = follow
+        self._source = source
         self._links = links
         self._cursor = cursor
         self._snapshots = snapshots
         self._poll_after = poll_after
         self._begun = False
         self._gone = False
+        self._woken = False
         self._receive: Receive
         self._send: Send
-        self._reading: asyncio.Timeout | None = None
+        self._reading: asyncio.Task[object] | None = None
         self._telling: asyncio.Task[None]
         self.closed: Callable[[], Awaitable[None]] | None = None
 
@@ -118,21 +119,27 @@ class EventStream(Response):
         message are sent from here, since a middleware may tidy up at these what it began in this context.
         """
         self._receive, self._send = receive, send
+        source = self._source
+        source.feed.when_cut_off(self._cut)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            with self._follow(self._cut) as source:
-                telling = self._begin_telling(source)
-                self._reading = reading = asyncio.timeout(None)
+            with source:
+                self._telling = telling = asyncio.get_running_loop().create_task(self._tell(source))
+                self._reading = task = asyncio.current_task()
+                assert task is not None
+                earlier = task.cancelling()
                 try:
-                    async with reading:
-                        while not telling.done() and (await receive())["type"] != "http.disconnect":
-                            pass
+                    while not telling.done() and (await receive())["type"] != "http.disconnect":
+                        pass
                 except BaseException as error:
-                    if not (isinstance(error, TimeoutError) and reading.expired()):
+                    only_woken = self._woken and task.cancelling() == earlier + 1
+                    if not (only_woken and isinstance(error, asyncio.CancelledError)):
                         telling.cancel()
                         raise
                 finally:
                     self._reading = None
+                    if self._woken:
+                        task.uncancel()
                     self._gone = not telling.done()
                     source.feed.wake()
                     await asyncio.gather(telling, return_exceptions=True)
@@ -142,16 +149,6 @@ class EventStream(Response):
         if self.background is not None:
             await self.background()
 
-    def _begin_telling(self, source: Source) -> asyncio.Task[None]:
-        self._telling = asyncio.get_running_loop().create_task(self._tell(source))
-        self._telling.add_done_callback(self._told)
-        return self._telling
-
-    def _told(self, _: object) -> None:
-        """End the wait for the client, since not every server tells of an end after the last message."""
-        if self._reading is not None:
-            self._reading.reschedule(0.0)
-
     def _cut(self) -> None:
         if not hang_up(self._receive):
             self._telling.cancel()
@@ -160,15 +157,27 @@ class EventStream(Response):
         loop = asyncio.get_running_loop()
         end = loop.time() + LONGEST_STREAM
         feed = source.feed
-        await self._begin(source)
-        while not (source.over or self._gone) and (now := loop.time()) < end:
-            ping_at = now + PING_EVERY
-            source.wake_at(min(ping_at, end))
-            await feed.wait()
-            if not feed.idle:
-                await source.advance(self._show)
-            elif loop.time() >= ping_at:
-                await self._send({"type": "http.response.body", "body": PING, "more_body": True})
+        try:
+            await self._begin(source)
+            while not (source.over or self._gone) and (now := loop.time()) < end:
+                ping_at = now + PING_EVERY
+                source.wake_at(min(ping_at, end))
+                await feed.wait()
+                if not feed.idle:
+                    await source.advance(self._show)
+                elif loop.time() >= ping_at:
+                    await self._send({"type": "http.response.body", "body": PING, "more_body": True})
+        finally:
+            self._wake()
+
+    def _wake(self) -> None:
+        """End the wait for the client, since not every server tells of an end after the last message.
+
+        As ``asyncio.timeout`` ends its block, without its object, which would stay with each idle reader.
+        """
+        if self._reading is not None:
+            self._woken = True
+            self._reading.cancel()
 
     async def _end(self, telling: asyncio.Task[None]) -> None:
         """End the answer, unless it was cut off or nobody is there; raise what a send has raised."""
@@ -186,7 +195,7 @@ class EventStream(Response):
         for operation in self._snapshots:
             # The id comes with the last one: a reader that has only some of them begins anew.
             await self._write(self._snapshot(operation, last=operation is self._snapshots[-1]))
-        self._snapshots = ()  # an idle reader keeps no record
+        self._snapshots, self._poll_after = (), None  # an idle reader keeps no record
         await source.replay(self._show)
 
     async def _show(self, portion: Portion, after: int) -> None:

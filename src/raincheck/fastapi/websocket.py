@@ -188,7 +188,8 @@ class _Connection:
         def cut() -> None:
             self._close_with(Close.SLOW_READER, "too much waits; go on from your cursor")
 
-        with self._parts.follow({operation.id: position}, cut) as follower:
+        with self._parts.follow({operation.id: position}) as follower:
+            follower.feed.when_cut_off(cut)
 
             async def show(portion: Portion, after: int) -> None:
                 for text in _texts(portion, self._links, message.id, after=after):

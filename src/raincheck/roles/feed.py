@@ -53,11 +53,11 @@ class Feed:
 
     __slots__ = ("_cut", "_portions", "_size", "_wake", "due", "gone", "overrun")
 
-    def __init__(self, *, cut: Callable[[], object] | None = None) -> None:
+    def __init__(self) -> None:
         self._portions: list[Portion] = []  # a deque takes 600 bytes, for each idle reader
         self._size = 0
         self._wake: asyncio.Future[None] | None = None
-        self._cut = cut
+        self._cut: Callable[[], object] | None = None
         self.due = 0.0
         self.overrun = False
         self.gone = _NOTHING
@@ -73,6 +73,10 @@ class Feed:
         if len(self._portions) > _MOST_PORTIONS or too_much:
             self.cut_off()
         self.wake()
+
+    def when_cut_off(self, callback: Callable[[], object]) -> None:
+        """Call back when the reader is cut off."""
+        self._cut = callback
 
     def cut_off(self) -> None:
         """Give the reader nothing more."""

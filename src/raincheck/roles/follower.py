@@ -20,8 +20,6 @@ class Follower:
     """One reader; a context manager around its registration.
 
     ``positions`` says what it has of each operation that is not over.
-
-    :param cut: called when the reader does not keep up and is cut off.
     """
 
     __slots__ = ("_ids", "_store", "_tail", "feed", "positions")
@@ -32,13 +30,12 @@ class Follower:
         tail: Tail,
         store: EventStore,
         positions: Mapping[str, int],
-        cut: Callable[[], object] | None = None,
     ) -> None:
         self._tail = tail
         self._store = store
         self._ids = tuple(positions)
         self.positions = dict(positions)
-        self.feed = Feed(cut=cut)
+        self.feed = Feed()
 
     def __enter__(self) -> Self:
         self._tail.enter(self._ids, self.feed)

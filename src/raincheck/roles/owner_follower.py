@@ -10,7 +10,6 @@ from raincheck.core.moments import rfc3339
 from raincheck.roles.feed import Feed, Portion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from raincheck.core.operation import Operation
@@ -27,14 +26,12 @@ class OwnerFollower:
     :param owner: None is the operator, who sees all.
     """
 
-    def __init__(
-        self, *, tail: Tail, owner: str | None, now: datetime, cut: Callable[[], object] | None = None
-    ) -> None:
+    def __init__(self, *, tail: Tail, owner: str | None, now: datetime) -> None:
         self._tail = tail
         self._owner = owner
         self._now = now
         self._shown: OrderedDict[str, tuple[int, object]] = OrderedDict()
-        self.feed = Feed(cut=cut)
+        self.feed = Feed()
 
     def __enter__(self) -> Self:
         self._tail.enter_owner(self._owner, self.feed, now=self._now)
