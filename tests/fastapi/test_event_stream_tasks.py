@@ -47,6 +47,21 @@ class Streamed:
         await self.expect(b"event: snapshot")
         return task
 
+    async def stuck(self):
+        """Return the task that answers while a frame waits for a client that does not read."""
+        waiting = asyncio.Event()
+
+        async def sticking(message):
+            if b"event: output" in message.get("body", b""):
+                waiting.set()
+                await asyncio.Event().wait()
+            await self.told.put(message)
+
+        answering = await self.begin(send=sticking)
+        await self.emit()
+        await asyncio.wait_for(waiting.wait(), 5)
+        return answering
+
     async def answer(self, *, send=None, receive=None):
         """Answer with the stream, from the operation as it is now."""
         positions = {self.operation.id: before_done(self.operation)}
@@ -150,17 +165,7 @@ async def test_a_server_that_cancels_an_answer_sees_it_cancelled():
 async def test_a_server_that_cancels_an_answer_is_not_kept_by_a_send():
     """Which waits for a client that does not read."""
     stream = Streamed()
-    stuck = asyncio.Event()
-
-    async def sticking(message):
-        if b"event: output" in message.get("body", b""):
-            stuck.set()
-            await asyncio.Event().wait()
-        await stream.told.put(message)
-
-    answering = await stream.begin(send=sticking)
-    await stream.emit()
-    await asyncio.wait_for(stuck.wait(), 5)
+    answering = await stream.stuck()
     answering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(asyncio.shield(answering), 5)
@@ -172,17 +177,7 @@ async def test_a_reader_that_is_cut_off_behind_a_middleware_is_let_go(monkeypatc
     """Where the connection is out of reach, the frame that the client does not take is given up."""
     monkeypatch.setattr(feed_module, "_MOST_PORTIONS", 2)
     stream = Streamed()
-    stuck = asyncio.Event()
-
-    async def slow(message):
-        if b"event: output" in message.get("body", b""):
-            stuck.set()
-            await asyncio.Event().wait()
-        await stream.told.put(message)
-
-    answering = await stream.begin(send=slow)
-    await stream.emit()
-    await asyncio.wait_for(stuck.wait(), 5)
+    answering = await stream.stuck()
     for _ in range(3):
         await stream.emit()
     await asyncio.wait_for(answering, 5)

@@ -73,14 +73,15 @@ class Source(Protocol):
 
 
 class EventStream(Response):
-    """The logs of some operations, from the follower's positions on, until all are done.
+    """The logs of some operations, from the source's positions on, until all are done.
 
+    :param source: what is told; entered when the answer begins.
     :param snapshots: records shown first, to a reader that gave no cursor.
     :param cursor: writes the id of each frame.
     :param headers: beside those that every stream has.
 
-    ``closed`` is awaited when the stream has ended, however it ended. An idle reader keeps this object, its follower,
-    one frame of its task, and a task that waits for its end: what is made once more here is made ten thousand times.
+    ``closed`` is awaited when the stream has ended, however it ended. An idle reader keeps this object, its source, one
+    frame of its request, and the task that tells it: what is made once more here is made ten thousand times.
     """
 
     def __init__(
