@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from raincheck.core.errors import MalformedRequest
@@ -15,7 +16,7 @@ from raincheck.fastapi.callback_headers import requested_callback
 from raincheck.fastapi.string_dictionary import string_dictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from raincheck.core.endpoints import Callback, Callbacks
     from raincheck.core.trace_context import TraceContext
@@ -30,6 +31,7 @@ _PREFERENCE = re.compile(
     r"""((?:;[^,]*)?)(?:,|$)""",
 )
 _UNWANTED = re.compile(rb"[ \t]*+q=0(\.0{0,3})?[ \t]*")
+_SHORT = 32
 _KEY_LENGTH = 255
 _TAG_LENGTH = 256
 _LONGEST_NUMBER = 32
@@ -64,8 +66,20 @@ class Preferences:
 _NO_PREFERENCES = Preferences()
 
 
-def parse_prefer(values: Iterable[str]) -> Preferences:
+def parse_prefer(values: Sequence[str]) -> Preferences:
     """Read ``Prefer``; what is unknown or malformed is ignored, the first of two counts (RFC 7240 §2)."""
+    if len(values) == 1 and len(values[0]) <= _SHORT:
+        return _short_preference(values[0])
+    return _preferences(values)
+
+
+@lru_cache(maxsize=64)
+def _short_preference(text: str) -> Preferences:
+    """Return what nearly all callers say, each time the same few words."""
+    return _preferences((text,))
+
+
+def _preferences(values: Iterable[str]) -> Preferences:
     respond_async, wait = False, None
     for value in values:
         position = 0
@@ -141,7 +155,7 @@ def submit_options(
         else:
             found.setdefault(name, []).append(value.decode("latin-1"))
     if found:
-        _read(found, options, now=clock(), callbacks=callbacks)
+        _read(found, options, clock=clock, callbacks=callbacks)
     return options
 
 
@@ -157,15 +171,24 @@ def _takes_streams(accept: bytes) -> bool:
     return False
 
 
-def _read(found: dict[bytes, list[str]], options: SubmitOptions, *, now: datetime, callbacks: Callbacks | None) -> None:
-    """Read the headers that few requests have."""
-    if b"prefer" in found:
-        options.preferences = parse_prefer(found[b"prefer"])
+def _read(
+    found: dict[bytes, list[str]],
+    options: SubmitOptions,
+    *,
+    clock: Callable[[], datetime],
+    callbacks: Callbacks | None,
+) -> None:
+    """Read what callers wish beside the operation itself; few wish more than to wait."""
+    prefer = found.pop(b"prefer", None)
+    if prefer is not None:
+        options.preferences = parse_prefer(prefer)
+        if not found:
+            return
     if b"operation-metadata" in found:
         options.metadata = operation_metadata(found[b"operation-metadata"])
     options.idempotency_key = _single(found, b"idempotency-key", idempotency_key)
     options.timeout = _single(found, b"operation-timeout", operation_timeout)
-    options.not_before = _not_before(found, now)
+    options.not_before = _not_before(found, clock())
     options.callback = requested_callback(
         found.get(b"callback-url", ()), found.get(b"callback-events", ()), rules=callbacks
     )

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastapi.encoders import jsonable_encoder
 from fastapi.utils import is_body_allowed_for_status_code
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 
     from raincheck.fastapi.signature import Plan
 
+T = TypeVar("T")
 FROM_ANNOTATION: Any = object()
 _RESULT_FILE = "result"
+_JSON = "application/json"
+_OK = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,12 @@ class ResultRendering:
         :param staging: names the folder for a returned file.
         :raises ResultMismatch: the value does not match, or is an answer that cannot be kept.
         """
-        response = value if isinstance(value, Response) else self._response(value, fresh)
+        if isinstance(value, Response):
+            response = value
+        elif fresh is None and self.options.response_class is None:
+            return self._plain(value)
+        else:
+            response = self._response(value, fresh)
         if response.background is not None:
             msg = "the returned response carries a background task; do that work in the function"
             raise ResultMismatch(msg)
@@ -106,18 +114,20 @@ class ResultRendering:
             return _kept_apart(response, staging())
         return _returned(response, body=bytes(body))
 
+    def _plain(self, value: object) -> Returned:
+        """Return FastAPI's default answer, which has no headers but those of its content."""
+        body = _rendering(self._json, value)
+        status = self.options.status_code or _OK
+        if not is_body_allowed_for_status_code(status):
+            body = b""
+        return Returned(status_code=status, media_type=_JSON, body=body)
+
     def _response(self, value: object, fresh: Response | None) -> Response:
         arguments: dict[str, Any] = {}
         status = (fresh.status_code if fresh is not None else None) or self.options.status_code
         if status:
             arguments["status_code"] = status
-        try:
-            response = self._rendered(value, arguments)
-        except ValidationError as error:
-            raise ResultMismatch(safe_text(error.errors(include_url=False), at=("response",))) from error
-        except (PydanticSerializationError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            msg = f"the returned value, a {type(value).__qualname__}, cannot be rendered ({type(error).__name__})"
-            raise ResultMismatch(msg) from error
+        response: Response = _rendering(self._rendered, value, arguments)
         if not is_body_allowed_for_status_code(response.status_code):
             response.body = b""
         if fresh is not None:
@@ -125,11 +135,24 @@ class ResultRendering:
         return response
 
     def _rendered(self, value: object, arguments: dict[str, Any]) -> Response:
-        options = self.options
+        make = self.options.response_class
+        if make is None:
+            return Response(self._json(value), media_type=_JSON, **arguments)
         if self.model is None:
-            return (options.response_class or JSONResponse)(jsonable_encoder(value), **arguments)
+            return make(jsonable_encoder(value), **arguments)
         valid = self._adapter.validate_python(value, from_attributes=True)
-        dump: dict[str, Any] = {
+        return make(self._adapter.dump_python(valid, mode="json", **self._dump), **arguments)
+
+    def _json(self, value: object) -> bytes:
+        if self.model is None:
+            return b"null" if value is None else bytes(JSONResponse(jsonable_encoder(value)).body)
+        valid = self._adapter.validate_python(value, from_attributes=True)
+        return self._adapter.dump_json(valid, **self._dump)
+
+    @cached_property
+    def _dump(self) -> dict[str, Any]:
+        options = self.options
+        return {
             "include": options.include,
             "exclude": options.exclude,
             "by_alias": options.by_alias,
@@ -137,10 +160,20 @@ class ResultRendering:
             "exclude_defaults": options.exclude_defaults,
             "exclude_none": options.exclude_none,
         }
-        if options.response_class is None:
-            content = self._adapter.dump_json(valid, **dump)
-            return Response(content, media_type="application/json", **arguments)
-        return options.response_class(self._adapter.dump_python(valid, mode="json", **dump), **arguments)
+
+
+def _rendering(make: Callable[..., T], value: object, *rest: Any) -> T:
+    """Make something of a returned value.
+
+    :raises ResultMismatch: the value does not match, or has no such form.
+    """
+    try:
+        return make(value, *rest)
+    except ValidationError as error:
+        raise ResultMismatch(safe_text(error.errors(include_url=False), at=("response",))) from error
+    except (PydanticSerializationError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        msg = f"the returned value, a {type(value).__qualname__}, cannot be rendered ({type(error).__name__})"
+        raise ResultMismatch(msg) from error
 
 
 _STREAMS = "return bytes or a FileResponse, or stream partial results with op.emit(chunk)."

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response
-
 from raincheck.core.errors import OperationWasCancelled, ResultNotReady
 from raincheck.core.operation import Operation, Status
 from raincheck.fastapi.problems import failure_response, problem_response
+from raincheck.fastapi.ready_response import ReadyResponse
 from raincheck.fastapi.replayed_file import ReplayedFile
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from raincheck.ports import BlobStore
 
@@ -30,10 +30,10 @@ async def result_response(
 
     :raises HTTPException: the function raised one that no handler of the application renders.
     """
-    headers = {"Operation-Id": operation.id, "Operation-Status": operation.status.value, "Cache-Control": "no-store"}
+    if operation.status is Status.SUCCEEDED:
+        return await _replay(operation, request, blobs)
+    headers = {name.decode(): value.decode() for name, value in _said_of(operation)}
     match operation.status:
-        case Status.SUCCEEDED:
-            return await _replay(operation, request, blobs, headers)
         case Status.FAILED if operation.error is not None:
             return await failure_response(operation.error, operation_id=operation.id, request=request, headers=headers)
         case Status.CANCELLED:
@@ -53,30 +53,48 @@ def retry_after_seconds(wait: timedelta) -> int:
     return max(1, round(wait.total_seconds()))
 
 
-async def _replay(operation: Operation, request: Request, blobs: BlobStore, headers: dict[str, str]) -> Response:
+def _said_of(operation: Operation) -> list[tuple[bytes, bytes]]:
+    """Return the headers of every answer about a result."""
+    return [
+        (b"operation-id", operation.id.encode()),
+        (b"operation-status", operation.status.value.encode()),
+        (b"cache-control", b"no-store"),
+    ]
+
+
+async def _replay(operation: Operation, request: Request, blobs: BlobStore) -> Response:
     result = operation.result
     assert result is not None
-    etag = f'"{result.etag}"'
-    if result.blob is not None:
-        path = await blobs.local_path(result.blob)
-        response: Response = ReplayedFile(path, result.status_code, media_type=result.media_type)
-        response.headers["ETag"] = etag
-    else:
-        response = Response(result.body, result.status_code)
-        if result.media_type is not None:
-            response.headers["Content-Type"] = result.media_type
-        response.headers["ETag"] = etag
+    etag = b'"%b"' % result.etag.encode()
+    headers = [(b"etag", etag), *_said_of(operation)]
+    if result.status_code == 200 and request.method == "GET" and _has(request, etag.decode()):  # noqa: PLR2004
+        return ReadyResponse(b"", 304, headers)
     for name, value in result.headers:
-        if name.lower() not in _OURS:
-            response.headers.append(name, value)
-    for name, value in headers.items():
-        response.headers[name] = value
-    matches = request.headers.get("if-none-match")
-    selects = matches is not None and request.method == "GET" and result.status_code == 200  # noqa: PLR2004
-    if matches is not None and selects and (matches.strip() == "*" or etag in matches):
-        kept = {"ETag": etag, **headers}
-        return Response(status_code=304, headers=kept)
+        lower = name.lower()
+        if lower not in _OURS:
+            headers.append((lower.encode("latin-1"), value.encode("latin-1")))
+    if result.blob is None:
+        if result.media_type is not None:
+            headers.append((b"content-type", result.media_type.encode("latin-1")))
+        return ReadyResponse(result.body or b"", result.status_code, headers)
+    response = ReplayedFile(await blobs.local_path(result.blob), result.status_code, media_type=result.media_type)
+    response.raw_headers += headers
     return response
 
 
-_OURS = frozenset({"etag", "content-type", "content-length", "cache-control", "last-modified", "accept-ranges"})
+def _has(request: Request, etag: str) -> bool:
+    """Tell whether the caller has this result already (RFC 9110 §13.1.2)."""
+    known = request.headers.get("if-none-match")
+    return known is not None and (known.strip() == "*" or etag in known)
+
+
+_OURS = frozenset({
+    "etag",
+    "content-type",
+    "content-length",
+    "cache-control",
+    "last-modified",
+    "accept-ranges",
+    "operation-id",
+    "operation-status",
+})  # fmt: skip

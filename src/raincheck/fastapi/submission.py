@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
-
 from raincheck.core import wire
 from raincheck.core.errors import BodyTooLarge, RequestProblem
 from raincheck.core.fingerprint import fingerprint
 from raincheck.fastapi.negotiation import Preferences, SubmitOptions, applied, submit_options
 from raincheck.fastapi.problems import problem_response
+from raincheck.fastapi.ready_response import ReadyResponse
 from raincheck.fastapi.results import result_response, retry_after_seconds
 from raincheck.fastapi.stream_making import Streams
 from raincheck.ports import Accepted, Replayed
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from raincheck.core.operation import Operation
     from raincheck.fastapi.serving import Gateway, Serving
@@ -29,16 +29,6 @@ if TYPE_CHECKING:
     from raincheck.ports_functions import Kind
 
 _ALWAYS = ((b"vary", b"Prefer"), (b"cache-control", b"no-store"), (b"content-type", b"application/json"))
-
-
-class ReadyResponse(Response):
-    """A response whose bytes and headers are ready; spares what Response does to find them."""
-
-    def __init__(self, body: bytes, status_code: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.status_code = status_code
-        self.background = None
-        self.body = body
-        self.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
 
 
 class Submitter:
@@ -184,10 +174,16 @@ class Submitter:
         if not operation.done:
             return self._accepted(request, parts, operation, options)
         answer = await result_response(operation, request=request, blobs=parts.blobs)
-        answer.headers.add_vary_header("Prefer")
         preference = applied(options.preferences, waited=True, asynchronous=False)
+        said = {name for name, _ in answer.raw_headers}
+        if b"vary" in said:
+            answer.headers.add_vary_header("Prefer")
+        else:
+            answer.raw_headers.append((b"vary", b"Prefer"))
         if preference is not None:
-            answer.headers["Preference-Applied"] = preference
+            if b"preference-applied" in said:  # the function's own says nothing of this request
+                del answer.headers["Preference-Applied"]
+            answer.raw_headers.append((b"preference-applied", preference.encode("latin-1")))
         return answer
 
     def _accepted(
