@@ -19,14 +19,19 @@ if TYPE_CHECKING:
 _current: ContextVar[OperationContext | None] = ContextVar("raincheck_operation", default=None)
 
 
-@contextlib.contextmanager
-def run_logging(context: OperationContext) -> Iterator[None]:
-    """Mark all records made inside with the run's operation."""
-    token = _current.set(context)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+class run_logging:  # noqa: N801 - used as the context manager that it is
+    """Mark all records made inside with the run's operation, and those of tasks and threads that begin inside."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: OperationContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._context)
+
+    def __exit__(self, *exception: object) -> None:
+        _current.reset(self._token)
 
 
 @contextlib.contextmanager

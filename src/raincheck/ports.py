@@ -58,9 +58,8 @@ class Tombstone:
 Submitted = Accepted | Replayed | KeyConflict | Tombstone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A worker's wish for operations of some kinds.
+class Claim(NamedTuple):
+    """A worker's wish for operations of some kinds. A named tuple, as ``Accepted``: most submits bring one.
 
     :param queues: None: every queue.
     :param ids: which operations an engine has brought; None: those that go first.
@@ -75,9 +74,8 @@ class Claim:
     ids: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A run's hold on an operation."""
+class Lease(NamedTuple):
+    """A run's hold on an operation. A named tuple, since runs are looked up by it (its hash is made in C)."""
 
     id: str
     run: int

@@ -77,6 +77,8 @@ class Executor(Protocol):
        A function that still returns normally gives ``Returned``. Interrupting an unknown or ended run does nothing.
     3. ``free`` is the number of runs that may start now; a run holds its slot until its function has really ended.
     4. ``stop`` ends what can be ended and returns within about two seconds.
+    5. A function finds the context variables of who called ``run``, in a thread too; so its log records name the
+       operation (``logs.run_logging``). A child process marks its own.
     """
 
     name: str

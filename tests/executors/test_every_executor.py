@@ -13,7 +13,7 @@ from raincheck.core.outcome import AskedToRetry, Interrupted, Raised, Returned
 from raincheck.executors.asyncio_ import AsyncioExecutor
 from raincheck.executors.process import ProcessExecutor
 from raincheck.executors.thread import ThreadExecutor
-from raincheck.logs import operation_records
+from raincheck.logs import operation_records, run_logging
 from tests.executors import child_operations, operations
 from tests.executors.invoking import Signalling, invocation, kind_of
 
@@ -201,7 +201,7 @@ async def test_the_newest_progress_arrives_before_the_outcome(executor):
 async def test_log_records_of_a_run_carry_its_operation(executor):
     """The logging module's records name the operation wherever they are made; ``op.log`` reaches the recorder."""
     run = invocation(child_operations.log_something)
-    with operation_records():
+    with operation_records(), run_logging(run.context):
         assert returned(await executor.run(run)) == [run.context.id, "log_something", 2]
     (line,) = run.context.recorder.logs
     assert (line.message, line.level) == ("to the client", "warning")

@@ -9,7 +9,7 @@ import pytest
 from raincheck.roles import tail as tail_module
 from raincheck.roles.cancel_watch import CancelWatch
 from raincheck.roles.looks import rest_after
-from raincheck.roles.tail import Tail, Watcher
+from raincheck.roles.tail import Tail
 from raincheck.testing.conformance.specimens import started
 
 STALL = 10.0
@@ -56,12 +56,12 @@ async def test_a_reader_hears_of_the_next_event_soon_after_a_look_that_took_long
     looked = slow(store, "versions")
     tail = Tail(store=store)
     operation = await started(store)
-    tail._watchers[operation.id] = {Watcher()}
     await tail.start()
     try:
-        for _ in range(2):
-            tail.notice()
-            await asyncio.wait_for(looked.acquire(), 3 * STALL)
+        with tail.watch(operation.id):
+            for _ in range(2):
+                tail.notice()
+                await asyncio.wait_for(looked.acquire(), 3 * STALL)
     finally:
         await tail.stop()
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from raincheck.core.outcome import Interrupted
 from raincheck.executors._slots import Slots
 from raincheck.executors._threads import Threads
-from raincheck.logs import run_logging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +64,7 @@ class AsyncioExecutor:
         try:
             if invocation.context.cancelled:
                 return Interrupted()
-            with run_logging(invocation.context):
-                return await self._run(invocation)
+            return await self._run(invocation)
         finally:
             self._slots.give_back()
 

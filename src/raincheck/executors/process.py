@@ -19,7 +19,6 @@ from raincheck.executors._launch import Child, Ended, ForkServer
 from raincheck.executors._memory import can_measure
 from raincheck.executors._slots import Slots
 from raincheck.executors._targets import plan_of, target_of
-from raincheck.logs import run_logging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,11 +105,10 @@ class ProcessExecutor:
         """
         await self._slots.take()
         try:
-            with run_logging(invocation.context):
-                server = await self._running_server()
-                if invocation.context.cancelled:
-                    return Interrupted()
-                return await self._run(invocation, server)
+            server = await self._running_server()
+            if invocation.context.cancelled:
+                return Interrupted()
+            return await self._run(invocation, server)
         finally:
             self._slots.give_back()
 

@@ -10,7 +10,6 @@ from raincheck.core.outcome import Interrupted
 from raincheck.executors._slots import Slots
 from raincheck.executors._switch_interval import BUSY_INTERVAL, SwitchInterval
 from raincheck.executors._threads import Threads
-from raincheck.logs import run_logging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,8 +69,7 @@ class ThreadExecutor:
         await self._slots.take()
         outcomes: list[Outcome] = []
         self._interval.enter()
-        with run_logging(invocation.context):
-            task = asyncio.create_task(self._perform(invocation, outcomes), name=f"raincheck-{invocation.context.id}")
+        task = asyncio.create_task(self._perform(invocation, outcomes), name=f"raincheck-{invocation.context.id}")
         self._tasks[invocation] = task
         task.add_done_callback(lambda _: self._ended(invocation))
         try:

@@ -37,7 +37,8 @@ class Journal:
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
-        self._room = threading.Condition()
+        self._lock = threading.RLock()
+        self._room: threading.Condition | None = None  # made for the first thread that has to wait
         self._entries: list[Entry] = []
         self._waiting_bytes = 0
         self._progress: Progress | None = None
@@ -52,14 +53,14 @@ class Journal:
 
     def progress(self, progress: Progress) -> None:
         """Keep the newest progress."""
-        with self._room:
+        with self._lock:
             self._progress = progress
         if not self._flush_asked and self._progress_timer is None:
             self._ask_flush()
 
     def output(self, output: Output) -> None:
         """Queue a chunk; wait for room in other threads, refuse on the loop's own."""
-        with self._room:
+        with self._lock:
             if not self._wait_for_room():
                 msg = "more than 8 MiB of output wait to be written; call `await op.drain()` between emits"
                 raise OutputOverflow(msg)
@@ -67,14 +68,19 @@ class Journal:
 
     def log(self, line: LogLine) -> None:
         """Queue a log line; wait for room in other threads. The loop's own is never refused a line."""
-        with self._room:
+        with self._lock:
             self._wait_for_room()
             self._add(line, len(line.message))
 
     def _wait_for_room(self) -> bool:
         """Wait while too much is unwritten, in other threads than the loop's; return whether there is room."""
-        if threading.get_ident() != self._loop_thread:
-            self._room.wait_for(lambda: self._waiting_bytes <= _BOUND or self._closed)
+        if self._has_room() or threading.get_ident() == self._loop_thread:
+            return self._has_room()
+        if self._room is None:
+            self._room = threading.Condition(self._lock)
+        return self._room.wait_for(self._has_room)
+
+    def _has_room(self) -> bool:
         return self._waiting_bytes <= _BOUND or self._closed
 
     async def drain(self) -> None:
@@ -117,7 +123,7 @@ class Journal:
     async def _flush(self) -> None:
         while not self._closed:
             self._flush_asked = False
-            entries, progress = self._take(force_progress=False)
+            entries, progress = self._take()
             if not entries and progress is None:
                 break
             await self._write_patiently(entries, progress)
@@ -153,22 +159,22 @@ class Journal:
                 break
         self._made_room(entries)
 
-    def _take(self, *, force_progress: bool) -> tuple[list[Entry], Progress | None]:
-        with self._room:
+    def _take(self) -> tuple[list[Entry], Progress | None]:
+        with self._lock:
             entries = self._entries[:_LARGEST_WRITE]
             del self._entries[: len(entries)]
             progress = None
-            now = self._loop.time()
-            if self._progress is not None and (force_progress or now >= self._next_progress) and not self._entries:
+            if self._progress is not None and not self._entries and self._loop.time() >= self._next_progress:
                 progress, self._progress = self._progress, None
-                self._next_progress = now + _PROGRESS_INTERVAL
+                self._next_progress = self._loop.time() + _PROGRESS_INTERVAL
         return entries, progress
 
     def _made_room(self, entries: Sequence[Entry]) -> None:
-        with self._room:
+        with self._lock:
             for entry in entries:
                 self._waiting_bytes -= len(entry.chunk) if isinstance(entry, Output) else len(entry.message)
-            self._room.notify_all()
+            if self._room is not None:
+                self._room.notify_all()
 
     async def finish(self) -> tuple[list[Entry], Progress | None]:
         """Wait for the write in flight and return what is left, to be written with the outcome."""
@@ -176,14 +182,17 @@ class Journal:
         while self._task is not None:
             await asyncio.wait([self._task])
         while len(self._entries) > _LARGEST_WRITE and not self._closed:
-            entries, _ = self._take(force_progress=False)
+            entries, _ = self._take()
             await self._write_patiently(entries, None)
-        rest = self._take(force_progress=True)
-        self.close()
+        with self._lock:
+            rest = self._entries, self._progress
+            self._entries, self._progress = [], None
+            self.close()
         return rest
 
     def close(self) -> None:
         """Take nothing more and let nobody wait."""
-        with self._room:
+        with self._lock:
             self._closed = True
-            self._room.notify_all()
+            if self._room is not None:
+                self._room.notify_all()

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from raincheck.ports import Lease
-
 if TYPE_CHECKING:
     import asyncio
 
     from raincheck.core.operation import Operation
     from raincheck.invocation import Invocation
+    from raincheck.ports import Lease
     from raincheck.ports_functions import Executor, Kind
     from raincheck.roles.journal import Journal
 
@@ -30,6 +29,7 @@ class StopReason(Enum):
 class Run:
     """One claim that this process works on."""
 
+    lease: Lease
     operation: Operation
     kind: Kind
     executor: Executor
@@ -40,8 +40,3 @@ class Run:
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = field(default=None)
     timing_out: asyncio.Task[bool] | None = None
-
-    @property
-    def lease(self) -> Lease:
-        """The run's hold on its operation."""
-        return Lease(self.operation.id, self.operation.run)

@@ -85,13 +85,18 @@ class Runner:
     def start(self, operation: Operation) -> asyncio.Task[None]:
         """Begin a claimed operation's run, and return its task."""
         kind = self._kinds[operation.kind]
+        lease = Lease(operation.id, operation.run)
         self._preparing[kind.executor] += 1
-        self._early[Lease(operation.id, operation.run)] = None
-        task = asyncio.get_running_loop().create_task(self._run(operation, kind), name=f"raincheck-{operation.id}")
+        self._early[lease] = None
+        running = self._run(lease, operation, kind)
+        task = asyncio.get_running_loop().create_task(running, name=f"raincheck-{operation.id}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_report)
+        task.add_done_callback(self._ran)
         return task
+
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        _report(task)
 
     def room(self, executor: str) -> int:
         """Return how many runs of an executor may be claimed: its free slots, less those that are about to be taken."""
@@ -102,10 +107,9 @@ class Runner:
         """The leases of all runs, of those that are being prepared too; safe to ask for in another thread."""
         return list(dict.fromkeys([*list(self._early), *list(self.runs)]))
 
-    async def _run(self, operation: Operation, kind: Kind) -> None:
-        lease = Lease(operation.id, operation.run)
+    async def _run(self, lease: Lease, operation: Operation, kind: Kind) -> None:
         try:
-            run = await self._prepared(operation, kind)
+            run = await self._prepared(lease, operation, kind)
             if run is None:
                 await self._outcomes.write(
                     lease, kind, AskedToRetry(after=_BREATH), rest=([], None), draining=self._interrupting
@@ -117,10 +121,10 @@ class Runner:
             self._early.pop(lease, None)
             self._ended()
 
-    async def _prepared(self, operation: Operation, kind: Kind) -> Run | None:
+    async def _prepared(self, lease: Lease, operation: Operation, kind: Kind) -> Run | None:
         """Return the run; None where its files cannot be had now, which is neither its fault nor a lost worker."""
         try:
-            return await self._prepare(operation, kind)
+            return await self._prepare(lease, operation, kind)
         except (StoreUnavailable, StorageFull, OSError) as error:
             logger.warning("%s could not be prepared here and is queued again: %r", operation.id, error)
             return None
@@ -159,9 +163,7 @@ class Runner:
             logger.warning("%s could not be started here and is queued again: %r", run.operation.id, error)
             return AskedToRetry(after=_BREATH)
 
-    async def _prepare(self, operation: Operation, kind: Kind) -> Run:
-        lease = Lease(operation.id, operation.run)
-
+    async def _prepare(self, lease: Lease, operation: Operation, kind: Kind) -> Run:
         async def write(entries: Sequence[Entry], progress: Progress | None) -> None:
             await self._store.change(
                 operation.id,
@@ -191,7 +193,7 @@ class Runner:
             values=self._handover.take(operation.id) if operation.run == 1 else None,
             app=self._app,
         )
-        return Run(operation, kind, self._executors[kind.executor], invocation, journal)
+        return Run(lease, operation, kind, self._executors[kind.executor], invocation, journal)
 
     async def _input_files(self, operation: Operation) -> dict[str, Path]:
         """Return the paths of the request's files; the binding reports a missing one as a mismatch."""

@@ -231,7 +231,7 @@ class Service:
             operation = await self.get(operation_id, owner=owner)
             return await self.wait_on(watcher, operation, seconds=seconds, after=after)
 
-    def watch(self, operation_id: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def watch(self, operation_id: str) -> Watcher:
         """Watch an operation before it is submitted, so that no change is missed."""
         return self._tail.watch(operation_id)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from raincheck.core.errors import StoreUnavailable
 from raincheck.roles.alarm import Alarm
@@ -18,7 +18,7 @@ from raincheck.roles.looks import rest_after
 from raincheck.roles.turns import in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from raincheck.core.events import Event
@@ -27,19 +27,30 @@ if TYPE_CHECKING:
     from raincheck.ports import EventStore, OverviewStore
     from raincheck.roles.feed import Feed
 
+K = TypeVar("K")
+R = TypeVar("R")
 logger = logging.getLogger("raincheck.tail")
 _POLL = 1.0
 _LAST_FRAMES_WITHIN = 0.8  # of the second in which a drain ends streams
 
 
 class Watcher:
-    """One reader's wait for newer versions of one operation."""
+    """One reader's wait for newer versions of one operation; a context manager, which hears of it while inside."""
 
-    __slots__ = ("_wake", "newest")
+    __slots__ = ("_id", "_wake", "_watchers", "newest")
 
-    def __init__(self) -> None:
-        self.newest: Operation | None = None
+    def __init__(self, operation_id: str, watchers: dict[str, set[Watcher]]) -> None:
+        self._id = operation_id
+        self._watchers = watchers
         self._wake: asyncio.Future[None] | None = None
+        self.newest: Operation | None = None
+
+    def __enter__(self) -> Self:
+        self._watchers.setdefault(self._id, set()).add(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _discard(self._watchers, self._id, self)
 
     def advance(self, operation: Operation) -> None:
         """Take a newer record."""
@@ -145,18 +156,9 @@ class Tail:
         if owner not in self._owner_feeds:
             self._owners_seen.pop(owner, None)
 
-    @contextlib.contextmanager
-    def watch(self, operation_id: str) -> Iterator[Watcher]:
+    def watch(self, operation_id: str) -> Watcher:
         """Watch an operation; register first, then read its record, so that no change falls between."""
-        watcher = Watcher()
-        self._watchers.setdefault(operation_id, set()).add(watcher)
-        try:
-            yield watcher
-        finally:
-            watchers = self._watchers[operation_id]
-            watchers.discard(watcher)
-            if not watchers:
-                del self._watchers[operation_id]
+        return Watcher(operation_id, self._watchers)
 
     def committed(self, changes: Sequence[Change]) -> None:
         """Pass on what this process wrote."""
@@ -167,6 +169,8 @@ class Tail:
             for watcher in self._watchers.get(operation.id, ()):
                 watcher.advance(operation)
             feeds = self._feeds.get(operation.id)
+            if not feeds and not self._owner_feeds:
+                continue
             owned = [*self._owner_feeds.get(operation.owner, ()), *self._owner_feeds.get(None, ())]
             if not feeds and not owned:
                 continue
@@ -267,7 +271,7 @@ class Tail:
             await asyncio.sleep(min(_POLL, rest_after(loop.time() - began, watched=self._watched)))
 
 
-def _discard(feeds: dict[Any, set[Feed]], key: str | None, feed: Feed) -> None:
+def _discard(feeds: dict[K, set[R]], key: K, feed: R) -> None:
     feeds[key].discard(feed)
     if not feeds[key]:
         del feeds[key]
