@@ -145,3 +145,23 @@ def test_a_function_that_varies_by_a_header_says_so_beside_prefer():
         assert answer.headers["vary"] == "Accept-Language, Prefer"
         result = client.get(f"/operations/{answer.headers['operation-id']}/result")
         assert result.headers["vary"] == "Accept-Language"
+
+
+def test_what_an_answer_says_of_its_operation_is_never_the_functions_own():
+    """Headers of the protocol come once, with what holds of this request, whatever the function sets."""
+    app = FastAPI()
+    rain = Raincheck(app, store="memory:")
+
+    @rain.post("/work", status_code=204, response_model=None)
+    async def work(response: Response) -> None:
+        response.headers["Preference-Applied"] = "wait=9"
+        response.headers["Operation-Id"] = "mine"
+        response.headers["Operation-Status"] = "fine"
+
+    with TestClient(app) as client:
+        answer = client.post("/work", headers=WAIT)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert "content-length" not in answer.headers
+        assert answer.headers.get_list("preference-applied") == [WAIT["Prefer"]]
+        assert answer.headers["operation-id"].startswith("op_")
+        assert answer.headers.get_list("operation-status") == ["succeeded"]
