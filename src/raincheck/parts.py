@@ -19,6 +19,7 @@ from raincheck.roles.dispatcher import Dispatcher
 from raincheck.roles.durations import Durations
 from raincheck.roles.follower import Follower
 from raincheck.roles.handover import Handover
+from raincheck.roles.many_follower import ManyFollower
 from raincheck.roles.owner_follower import OwnerFollower
 from raincheck.roles.readiness import Readiness
 from raincheck.roles.service import Service
@@ -143,6 +144,12 @@ class Parts:
             await self._storage.signals.start(self._noticed)
             stack.push_async_callback(self._storage.signals.stop)
 
+    def _follow(self, positions: Mapping[str, int]) -> Follower | ManyFollower:
+        if len(positions) > 1:
+            return ManyFollower(tail=self._tail, store=self._store, positions=positions)
+        ((operation_id, position),) = positions.items()
+        return Follower(tail=self._tail, store=self._store, operation_id=operation_id, position=position)
+
     def _make_serving(self) -> Serving:
         tail, store = self._tail, self._store
         return Serving(
@@ -152,7 +159,7 @@ class Parts:
             tickets=store,
             clock=self._clock,
             max_body=self._settings.max_body,
-            follow=lambda positions: Follower(tail=tail, store=store, positions=positions),
+            follow=self._follow,
             when_draining=tail.when_draining,
             follow_owner=lambda owner: OwnerFollower(tail=tail, owner=owner, now=self._clock()),
             callbacks=self._policy.callbacks,

@@ -64,9 +64,9 @@ class Streamed:
 
     async def answer(self, *, send=None, receive=None):
         """Answer with the stream, from the operation as it is now."""
-        positions = {self.operation.id: before_done(self.operation)}
+        position = before_done(self.operation)
         response = EventStream(
-            Follower(tail=self.tail, store=self.store, positions=positions),
+            Follower(tail=self.tail, store=self.store, operation_id=self.operation.id, position=position),
             links=Links("/operations"),
             cursor=version_only,
             snapshots=[self.operation],

@@ -64,7 +64,8 @@ class Wanderer:
             self.task = None
 
     def follow(self, positions):
-        return Follower(tail=self._tail, store=self._store, positions=positions)
+        [(operation_id, position)] = positions.items()
+        return Follower(tail=self._tail, store=self._store, operation_id=operation_id, position=position)
 
     async def stream(self):
         """Read Server-Sent Events, as the route gives them."""

@@ -12,6 +12,7 @@ from raincheck.core.events import EventType, Output
 from raincheck.core.operation import Progress
 from raincheck.roles import feed as feed_module
 from raincheck.roles.follower import Follower
+from raincheck.roles.many_follower import ManyFollower
 from raincheck.roles.tail import Tail
 from raincheck.testing.conformance.specimens import NOW, start, started, submitted, succeed
 
@@ -34,7 +35,7 @@ class Reading:
     """A follower and what it has given."""
 
     def __init__(self, tail, store, operation, *, after=0):
-        self.follower = Follower(tail=tail, store=store, positions={operation.id: after})
+        self.follower = Follower(tail=tail, store=store, operation_id=operation.id, position=after)
         self.seen = []
 
     def __enter__(self):
@@ -229,7 +230,7 @@ class TestFollower:
     async def test_many_logs_are_followed_each_from_its_own_position(self, store, tail):
         """The reader is over when all are done."""
         first, second = await started(store), await submitted(store)
-        follower = Follower(tail=tail, store=store, positions={first.id: 1, second.id: 1})
+        follower = ManyFollower(tail=tail, store=store, positions={first.id: 1, second.id: 1})
         with follower:
             found = await given_by(follower.replay)
             assert [(event.operation, event.version) for event in found] == [(first.id, 2)]
@@ -273,7 +274,7 @@ class TestFollower:
         store.subscribe(tail.committed)
         operation = await started(store)
         cuts = []
-        follower = Follower(tail=tail, store=store, positions={operation.id: 2})
+        follower = Follower(tail=tail, store=store, operation_id=operation.id, position=2)
         follower.feed.when_cut_off(lambda: cuts.append(1))
         with follower:
             for _ in range(5):

@@ -249,12 +249,12 @@ async def test_an_operator_hears_of_every_owner_also_from_other_processes(tmp_pa
         await asyncio.sleep(0)
         assert [portion.operation.id for portion in feed.take()] == [mine.id]
         foreign = await submitted(there, owner="bo")
-        assert feed.take() == []
+        assert [*feed.take()] == []
         await tail.run_once()
         assert foreign.id in [portion.operation.id for portion in feed.take()]
         tail.leave_owner(None, feed)
         await submitted(here, owner="ada")
-        assert feed.take() == []
+        assert [*feed.take()] == []
 
 
 async def test_the_end_that_another_process_wrote_is_shown_with_its_result(tmp_path):

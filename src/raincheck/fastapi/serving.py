@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime, timedelta
 
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection
 
     from raincheck.core.endpoints import Callbacks
     from raincheck.ports import BlobStore, Liveness, OverviewStore, TicketStore
     from raincheck.roles.delivery_desk import DeliveryDesk
     from raincheck.roles.follower import Follower
     from raincheck.roles.handover import Handover
+    from raincheck.roles.many_follower import ManyFollower
     from raincheck.roles.owner_follower import OwnerFollower
     from raincheck.roles.readiness import Readiness
     from raincheck.roles.service import Service
@@ -35,7 +36,7 @@ class Serving:
     tickets: TicketStore
     clock: Callable[[], datetime]
     max_body: int
-    follow: Callable[[Mapping[str, int]], Follower]
+    follow: Callable[[Mapping[str, int]], Follower | ManyFollower]
     when_draining: Callable[[Callable[[], None]], Callable[[], None]]
     follow_owner: Callable[[str | None], OwnerFollower]
     deliveries: DeliveryDesk
@@ -74,7 +75,7 @@ class Gateway:
             raise NotStarted(msg)
         return self.serving
 
-    def links(self, request: Request) -> Links:
+    def links(self, request: HTTPConnection) -> Links:
         """Return the links as this client reaches them."""
         return _links(request.scope.get("root_path", ""), self.prefix, self.delivered)
 

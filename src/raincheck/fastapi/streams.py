@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from datetime import timedelta
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from raincheck.core.operation import Operation
     from raincheck.core.wire import Links
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PING_EVERY = 15.0
 LONGEST_STREAM = 15 * 60.0
 _RETRY = 2000
+_TELLER = "raincheck-stream"
 _HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
@@ -125,7 +126,7 @@ class EventStream(Response):
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             with source:
-                self._telling = telling = asyncio.get_running_loop().create_task(self._tell(source))
+                self._telling = telling = asyncio.get_running_loop().create_task(self._tell(source), name=_TELLER)
                 self._reading = task = asyncio.current_task()
                 assert task is not None
                 earlier = task.cancelling()
@@ -195,22 +196,22 @@ class EventStream(Response):
     async def _begin(self, source: Source) -> None:
         for operation in self._snapshots:
             # The id comes with the last one: a reader that has only some of them begins anew.
-            await self._write(self._snapshot(operation, last=operation is self._snapshots[-1]))
+            await self._send(self._message(self._snapshot(operation, last=operation is self._snapshots[-1])))
         self._snapshots, self._poll_after = (), None  # an idle reader keeps no record
         await source.replay(self._show)
 
     async def _show(self, portion: Portion, after: int) -> None:
         shared = not isinstance(self._cursor, ManyCursor)
-        await self._write(frames(portion, self._links, self._cursor, after=after, shared=shared))
+        data = frames(portion, self._links, self._cursor, after=after, shared=shared)
+        if data:
+            await self._send(self._message(data))
 
-    async def _write(self, data: bytes) -> None:
-        if not data:
-            return
+    def _message(self, data: bytes) -> Message:
         if not self._begun:
             self._begun = True
             # Spread, so that readers that lost one server together do not come back together.
             data = retry_line(random.randint(_RETRY * 3 // 4, _RETRY * 5 // 4)) + data  # noqa: S311
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        return {"type": "http.response.body", "body": data, "more_body": True}
 
     def _snapshot(self, operation: Operation, *, last: bool) -> bytes:
         advice = None if self._poll_after is None else self._poll_after(operation)

@@ -60,8 +60,7 @@ class SocketEndpoint:
         await websocket.accept(SUBPROTOCOL)
         _refuse_other_origin(websocket, self._allowed_origins)
         owner = await _introduced(websocket, self._authorisation)
-        base = f"{websocket.scope.get('root_path', '')}{self._gateway.prefix}/operations"
-        return _Connection(websocket, self._gateway.parts(), owner=owner, links=wire.Links(base))
+        return _Connection(websocket, self._gateway.parts(), owner=owner, links=self._gateway.links(websocket))
 
 
 async def _introduced(websocket: WebSocket, authorisation: Authorisation) -> str:
@@ -199,7 +198,7 @@ class _Connection:
             while not follower.over:
                 await follower.feed.wait()
                 await follower.advance(show)
-            if follower.positions:
+            if not follower.ended:
                 return
         await self._websocket.send_text(f'{{"type": "complete", "id": {json.dumps(message.id)}}}')
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from raincheck.core.events import history
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from raincheck.core.events import Event
     from raincheck.core.operation import Operation
@@ -54,7 +54,7 @@ class Feed:
     __slots__ = ("_cut", "_portions", "_size", "_wake", "due", "gone", "overrun")
 
     def __init__(self) -> None:
-        self._portions: list[Portion] = []  # a deque takes 600 bytes, for each idle reader
+        self._portions: list[Portion] | tuple[()] = ()  # no list, and no deque of 600 bytes, for each idle reader
         self._size = 0
         self._wake: asyncio.Future[None] | None = None
         self._cut: Callable[[], object] | None = None
@@ -66,7 +66,10 @@ class Feed:
         """Queue a portion, or cut the reader off when too much waits already."""
         if self.overrun:
             return
-        self._portions.append(portion)
+        if self._portions:
+            self._portions.append(portion)
+        else:
+            self._portions = [portion]
         self._size += portion.size
         # A portion alone is never too much: one large event must not cut off readers that keep up.
         too_much = self._size > _MOST_BYTES and len(self._portions) > 1
@@ -81,7 +84,7 @@ class Feed:
     def cut_off(self) -> None:
         """Give the reader nothing more."""
         self.overrun = True
-        self._portions.clear()
+        self._portions = ()
         if self._cut is not None:
             self._cut()
 
@@ -100,9 +103,9 @@ class Feed:
         """Whether there is nothing to take."""
         return not (self._portions or self.overrun or self.gone)
 
-    def take(self) -> list[Portion]:
+    def take(self) -> Sequence[Portion]:
         """Return what waits."""
-        found, self._portions = self._portions, []
+        found, self._portions = self._portions, ()
         self._size = 0
         return found
 

@@ -1,4 +1,4 @@
-"""Follows the logs of some operations from cursors: every event once, in order, live, over any loss of a hint."""
+"""Follows the log of an operation from a cursor: every event once, in order, live, over any loss of a hint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from raincheck.roles.feed import Feed, Portion
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from raincheck.core.operation import Operation
     from raincheck.ports import EventStore
@@ -17,82 +17,83 @@ if TYPE_CHECKING:
 
 
 class Follower:
-    """One reader; a context manager around its registration.
+    """One reader of one log; a context manager around its registration.
 
-    ``positions`` says what it has of each operation that is not over.
+    Thousands of idle readers each keep one, and an event touches all that they keep: so it is small.
+
+    :param position: the version that the reader has.
+    :param feed: where it waits together with other logs; None: its own.
+
+    ``ended`` says that nothing more can come of the operation: all was shown, or it was deleted.
     """
 
-    __slots__ = ("_ids", "_store", "_tail", "feed", "positions")
+    __slots__ = ("_store", "_tail", "ended", "feed", "operation_id", "position")
 
     def __init__(
-        self,
-        *,
-        tail: Tail,
-        store: EventStore,
-        positions: Mapping[str, int],
+        self, *, tail: Tail, store: EventStore, operation_id: str, position: int, feed: Feed | None = None
     ) -> None:
         self._tail = tail
         self._store = store
-        self._ids = tuple(positions)
-        self.positions = dict(positions)
-        self.feed = Feed()
+        self.operation_id = operation_id
+        self.position = position
+        self.ended = False
+        self.feed = Feed() if feed is None else feed
 
     def __enter__(self) -> Self:
-        self._tail.enter(self._ids, self.feed)
+        self._tail.enter((self.operation_id,), self.feed)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._tail.leave(self._ids, self.feed)
+        self._tail.leave((self.operation_id,), self.feed)
 
     @property
     def over(self) -> bool:
         """Whether nothing more can come: all is done, the reader was cut off, or the process drains."""
-        return not self.positions or self.feed.overrun or self._tail.draining
+        return self.ended or self.feed.overrun or self._tail.draining
 
     def wake_at(self, due: float) -> None:
         """Be woken at a moment of the loop's clock, or a little later; set again, it may only be later."""
         self._tail.alarm.set(self.feed, due)
 
     async def replay(self, show: Show) -> None:
-        """Show what is stored above the positions, in portions, with the version after which each is new."""
-        for operation_id in self._ids:
-            await self._read(operation_id, show)
-
-    async def advance(self, show: Show) -> None:
-        """Show like ``replay`` what has come, without waiting for more."""
-        for operation_id in self.feed.take_gone():
-            self.positions.pop(operation_id, None)
-        for portion in self.feed.take():
-            operation = portion.operation
-            position = self.positions.get(operation.id)
-            if position is None or operation.version <= position:
-                continue
-            if portion.follows > position:
-                await self._read(operation.id, show)
-            else:
-                self._moved_to(operation, operation.version)
-                await show(portion, position)
-
-    async def _read(self, operation_id: str, show: Show) -> None:
-        while operation_id in self.positions:
-            position = self.positions[operation_id]
-            found = (await self._store.events_after({operation_id: position})).get(operation_id)
+        """Show what is stored above the position, in portions, with the version after which each is new."""
+        while not self.ended:
+            position = self.position
+            found = (await self._store.events_after({self.operation_id: position})).get(self.operation_id)
             if found is None:
-                self.positions.pop(operation_id, None)
+                self.ended = True
                 return
             operation, events = found
             self._tail.saw(operation)
             if not events:
-                self._moved_to(operation, position)
+                self._move_to(position, operation)
                 return
             reached = events[-1].version
-            self._moved_to(operation, reached)
+            self._move_to(reached, operation)
             await show(Portion(operation, position, events), position)
             if reached >= operation.version:
                 return
 
-    def _moved_to(self, operation: Operation, version: int) -> None:
-        if operation.done and version >= operation.version:
-            self.positions.pop(operation.id, None)
+    async def advance(self, show: Show) -> None:
+        """Show like ``replay`` what has come, without waiting for more."""
+        feed = self.feed
+        if feed.gone:
+            feed.take_gone()
+            self.ended = True
+        for portion in feed.take():
+            await self.pass_on(portion, show)
+
+    async def pass_on(self, portion: Portion, show: Show) -> None:
+        """Show what is new of a portion of this log, and what may be missing before it."""
+        operation, position = portion.operation, self.position
+        if self.ended or operation.version <= position:
+            return
+        if portion.follows > position:
+            await self.replay(show)
         else:
-            self.positions[operation.id] = version
+            self._move_to(operation.version, operation)
+            await show(portion, position)
+
+    def _move_to(self, version: int, operation: Operation) -> None:
+        self.position = version
+        self.ended = operation.done and version >= operation.version
