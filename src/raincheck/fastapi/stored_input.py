@@ -171,13 +171,21 @@ async def _with_form(
 
 
 def _text(record: dict[str, Any], files: tuple[str, ...]) -> str:
-    """Return the record as JSON; a quarter of the time of ``json.dumps`` where all is one long text, the usual body."""
+    """Return the record as JSON; a quarter of the time of ``json.dumps`` where all is text, as the usual body is."""
     if files:
         record["files"] = files
     text = _OPENING
     for key, value in record.items():
-        text = f'{text},"{key}":{_escaped(value) if type(value) is str else json.dumps(value)}'
+        text = f'{text},"{key}":{_json(value)}'
     return text + "}"
+
+
+def _json(value: Any) -> str:
+    if type(value) is str:
+        return _escaped(value)
+    if type(value) is dict and all(type(each) is str for each in value.values()):
+        return "{" + ",".join([f"{_escaped(name)}:{_escaped(each)}" for name, each in value.items()]) + "}"
+    return json.dumps(value)
 
 
 def _record_pairs(record: dict[str, Any], request: Request, declared: Declared, route: TakenRoute) -> None:
