@@ -51,6 +51,26 @@ def test_a_list_lives_until_it_is_paused(server, tab):
     row(page, second).wait_for()
 
 
+def test_a_list_that_was_on_its_way_when_it_was_paused_is_not_shown(server, tab):
+    """Rows must not move under the hand of who has just stopped them."""
+    page = tab.go("operations")
+    page.wait_for_selector("text=Live")
+    row(page, submitted(server, "/refusals")).wait_for()
+    held, paused = [], []
+    page.route(re.compile(r"/operations\?"), lambda route: route.continue_() if paused else held.append(route))
+    second = submitted(server, "/refusals")
+    ended(server, second)
+    eventually(lambda: page.wait_for_timeout(50) or held, "a look at the list", server)
+    page.get_by_role("button", name="Pause").click()
+    paused.append(True)
+    for route in held:
+        route.continue_()
+    page.wait_for_selector("button >> text=news")
+    assert row(page, second).count() == 0
+    page.get_by_role("button", name="Go on").click()
+    row(page, second).wait_for()
+
+
 def test_filters_are_in_the_address(server, tab):
     """An address can be sent to a colleague; back undoes a filter."""
     mark = fresh()
