@@ -68,7 +68,7 @@ def with_finished(number: int) -> dict[str, float]:
             for request in (poll, run):
                 load(request, 32)
             polls = [load(poll, 32).rate for _ in range(ROUNDS)]
-            runs = [load(run, 32).rate for _ in range(ROUNDS)]
+            runs = [load(run, 64).rate for _ in range(ROUNDS)]
             alone = load(run, 1)
         with serving(Path(folder), RAINCHECK_MAX_QUEUED="10000000", RAINCHECK_WORKERS="false") as port:
             accept = request_bytes("POST", "/noop", headers={"Content-Length": "0"})
