@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from raincheck.core.operation import Operation, Progress, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
 
@@ -96,49 +96,23 @@ def progress_data(progress: Progress) -> str:
 
 def history(operation: Operation, rows: Iterable[Event], *, after: int) -> list[Event]:
     """Return all events above a version, in order: the stored rows and those that the record itself holds."""
-    found = [row for row in rows if row.version > after]
-    if after < 1:
-        found.append(
-            Event(
-                operation.id,
-                1,
-                0,
-                EventType.STATUS,
-                operation.created_at,
-                status_data(Status.QUEUED, attempt=0),
-            ),
-        )
-    if after < FIRST_START <= operation.version and operation.run > 0:
-        found.append(
-            Event(
-                operation.id,
-                FIRST_START,
-                1,
-                EventType.STATUS,
-                operation.started_at or operation.updated_at,
-                status_data(Status.RUNNING, attempt=1),
-            ),
-        )
-    if operation.progress is not None and operation.progress_version > after:
-        found.append(
-            Event(
-                operation.id,
-                operation.progress_version,
-                operation.progress_run,
-                EventType.PROGRESS,
-                operation.progress_at or operation.updated_at,
-                progress_data(operation.progress),
-            ),
-        )
-    if operation.done and operation.version > after:
-        found.append(
-            Event(
-                operation.id,
-                operation.version,
-                operation.run,
-                EventType.DONE,
-                operation.finished_at or operation.updated_at,
-            ),
-        )
+    found = [event for event in (*rows, *_held(operation, after)) if event.version > after]
     found.sort(key=lambda event: event.version)
     return found
+
+
+def _held(operation: Operation, after: int) -> Iterator[Event]:
+    """Give the events that a record holds; the first two, which most readers have, only where they are wanted."""
+    identity, last_change = operation.id, operation.updated_at
+    if after < 1:
+        queued = status_data(Status.QUEUED, attempt=0)
+        yield Event(identity, 1, 0, EventType.STATUS, operation.created_at, queued)
+    if after < FIRST_START <= operation.version and operation.run > 0:
+        running = status_data(Status.RUNNING, attempt=1)
+        yield Event(identity, FIRST_START, 1, EventType.STATUS, operation.started_at or last_change, running)
+    if operation.progress is not None and operation.progress_version > after:
+        told, moment = progress_data(operation.progress), operation.progress_at or last_change
+        yield Event(identity, operation.progress_version, operation.progress_run, EventType.PROGRESS, moment, told)
+    if operation.done:
+        moment = operation.finished_at or last_change
+        yield Event(identity, operation.version, operation.run, EventType.DONE, moment)
