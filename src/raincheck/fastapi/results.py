@@ -75,7 +75,7 @@ async def _replay(operation: Operation, request: Request, blobs: BlobStore) -> R
             headers.append((lower.encode("latin-1"), value.encode("latin-1")))
     if result.blob is None:
         if result.media_type is not None:
-            headers.append((b"content-type", result.media_type.encode("latin-1")))
+            headers.insert(0, (b"content-type", result.media_type.encode("latin-1")))
         return ReadyResponse(result.body or b"", result.status_code, headers)
     response = ReplayedFile(await blobs.local_path(result.blob), result.status_code, media_type=result.media_type)
     response.raw_headers += headers
