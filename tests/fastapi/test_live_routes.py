@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocketDisconnect
 
-from raincheck import Raincheck
+from raincheck import Raincheck, Webhook
 
 KEY = {"X-Key": "open"}
 
@@ -214,3 +214,19 @@ def test_overrides_of_an_owner_rule_reach_streams_and_sockets():
         with client.websocket_connect("/operations/ws", subprotocols=["raincheck.v1"]) as socket:
             socket.send_json({"type": "connection_init"})
             assert socket.receive_json() == {"type": "connection_ack"}
+
+
+def test_a_socket_names_the_deliveries_as_the_status_does():
+    """One resource, whichever way it comes; nothing is sent here, since nothing fails."""
+    secret = "whsec_bmV2ZXIgdXNlZCBpbiBwcm9kdWN0aW9uISE="
+    hook = Webhook(url="https://127.0.0.1", secret=secret, events=("operation.failed",), private_networks=True)
+    with TestClient(application(webhooks=[hook], public_url="https://public.example")) as client:
+        accepted = client.post("/work").json()
+        done = client.get(accepted["links"]["self"], params={"wait": 30}).json()
+        with client.websocket_connect("/operations/ws", subprotocols=["raincheck.v1"]) as socket:
+            socket.send_json({"type": "connection_init"})
+            socket.receive_json()
+            socket.send_json({"type": "subscribe", "id": "1", "operation": accepted["id"]})
+            snapshot = socket.receive_json()
+        assert snapshot["data"]["resource"]["links"] == done["links"]
+        assert "deliveries" in done["links"]
