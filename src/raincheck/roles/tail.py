@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from operator import methodcaller
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from raincheck.core.errors import StoreUnavailable
@@ -278,4 +279,4 @@ def _discard(feeds: dict[K, set[R]], key: K, feed: R) -> None:
 
 
 def _push(feeds: Iterable[Feed], portion: Portion) -> None:
-    in_turns(feeds, lambda feed: feed.push(portion))
+    in_turns(feeds, methodcaller("push", portion))
