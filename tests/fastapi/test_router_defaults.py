@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fastapi import BackgroundTasks, Depends, FastAPI, Response
-from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.testclient import TestClient
 
 from raincheck import DefinitionError, Raincheck
@@ -165,3 +165,26 @@ def test_what_an_answer_says_of_its_operation_is_never_the_functions_own():
         assert answer.headers.get_list("preference-applied") == [WAIT["Prefer"]]
         assert answer.headers["operation-id"].startswith("op_")
         assert answer.headers.get_list("operation-status") == ["succeeded"]
+
+
+def test_a_handler_of_the_application_finds_the_operation_in_the_exceptions_headers():
+    """By the name that the docs give it, and once: what the function says of the protocol does not count."""
+    app = FastAPI()
+    rain = Raincheck(app, store="memory:")
+
+    @app.exception_handler(HTTPException)
+    def quoted(_, error):
+        return JSONResponse(dict(error.headers), error.status_code)
+
+    @rain.post("/work")
+    async def work() -> int:
+        raise HTTPException(404, headers={"Cache-Control": "max-age=5", "X-Own": "1"})
+
+    with TestClient(app) as client:
+        answer = client.post("/work", headers=WAIT)
+        assert answer.json() == {
+            "X-Own": "1",
+            "Operation-Id": answer.headers["operation-id"],
+            "Operation-Status": "failed",
+            "Cache-Control": "no-store",
+        }

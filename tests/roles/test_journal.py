@@ -222,3 +222,22 @@ async def test_finishing_with_much_unwritten_keeps_all_of_it_in_order(book, jour
     for _ in range(10):
         await asyncio.sleep(0.001)
     assert book.chunks + [entry.chunk for entry in entries] == [str(number) for number in range(95)]
+
+
+async def test_a_thread_that_waits_for_room_goes_on_when_the_run_is_finished(journal, monkeypatch):
+    """An overrunning function must not hold its thread for ever; what it says now is too late."""
+    monkeypatch.setattr(journal_module, "_BOUND", 1)
+    journal.output(Output("11"))
+    through = threading.Event()
+
+    def emit():
+        journal.output(Output("2"))
+        through.set()
+
+    thread = threading.Thread(target=emit)
+    thread.start()
+    assert not through.wait(0.05)
+    entries, _ = await journal.finish()
+    assert await asyncio.to_thread(through.wait, 5)
+    thread.join()
+    assert [entry.chunk for entry in entries] == ["11"]

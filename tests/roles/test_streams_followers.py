@@ -246,6 +246,32 @@ class TestFollower:
             assert [event.version for event in found] == [2, 3]
             assert follower.over
 
+    async def test_a_deleted_one_of_many_is_waited_for_no_more(self, store, tail):
+        """The others go on; with the last the reader is over."""
+        first, second = await started(store), await started(store)
+        follower = ManyFollower(tail=tail, store=store, positions={first.id: 2, second.id: 2})
+        with follower:
+            await succeed(store, first.id)
+            await store.delete(first.id, check=lambda _: None, now=NOW)
+            await tail.run_once()
+            assert await given_by(follower.advance) == []
+            assert not follower.over
+            await succeed(store, second.id)
+            await tail.run_once()
+            assert [event.operation for event in await given_by(follower.advance)] == [second.id]
+            assert (follower.ended, follower.over) == (True, True)
+
+    async def test_a_reader_of_many_that_is_cut_off_is_over_and_has_not_ended(self, store, tail, monkeypatch):
+        """What is missing is read from its cursor by a new one."""
+        monkeypatch.setattr(feed_module, "_MOST_PORTIONS", 2)
+        store.subscribe(tail.committed)
+        first, second = await started(store), await started(store)
+        with ManyFollower(tail=tail, store=store, positions={first.id: 2, second.id: 2}) as follower:
+            for _ in range(3):
+                await emit(store, first)
+            assert (follower.ended, follower.over) == (False, True)
+            assert await given_by(follower.advance) == []
+
     async def test_readers_that_left_are_forgotten(self, store, tail, monkeypatch):
         """Neither fed nor looked for."""
         operation = await started(store)
