@@ -59,7 +59,7 @@ Submitted = Accepted | Replayed | KeyConflict | Tombstone
 
 
 class Claim(NamedTuple):
-    """A worker's wish for operations of some kinds. A named tuple, as ``Accepted``: most submits bring one.
+    """A worker's wish for operations of some kinds, made by names. A named tuple, since most submits bring one.
 
     :param queues: None: every queue.
     :param ids: which operations an engine has brought; None: those that go first.

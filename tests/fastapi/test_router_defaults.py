@@ -151,20 +151,26 @@ def test_what_an_answer_says_of_its_operation_is_never_the_functions_own():
     """Headers of the protocol come once, with what holds of this request, whatever the function sets."""
     app = FastAPI()
     rain = Raincheck(app, store="memory:")
+    claimed = {"Preference-Applied": "wait=9", "Idempotency-Replayed": "no", "Operation-Id": "op", "ETag": '"mine"'}
 
     @rain.post("/work", status_code=204, response_model=None)
     async def work(response: Response) -> None:
-        response.headers["Preference-Applied"] = "wait=9"
-        response.headers["Operation-Id"] = "mine"
-        response.headers["Operation-Status"] = "fine"
+        response.headers.update(claimed)
+
+    def said(answer):
+        assert (answer.status_code, answer.content) == (204, b"")
+        names = (*claimed, "Operation-Status", "Content-Length")
+        return {name.lower(): value for name in names for value in answer.headers.get_list(name, split_commas=True)}
 
     with TestClient(app) as client:
-        answer = client.post("/work", headers=WAIT)
-        assert (answer.status_code, answer.content) == (204, b"")
-        assert "content-length" not in answer.headers
-        assert answer.headers.get_list("preference-applied") == [WAIT["Prefer"]]
-        assert answer.headers["operation-id"].startswith("op_")
-        assert answer.headers.get_list("operation-status") == ["succeeded"]
+        first = said(client.post("/work", headers=WAIT | {"Idempotency-Key": "k"}))
+        again = said(client.post("/work", headers=WAIT | {"Idempotency-Key": "k"}))
+        result = said(client.get(f"/operations/{first['operation-id']}/result"))
+    assert result.keys() == {"operation-id", "operation-status", "etag"}
+    assert (result["operation-status"], len(result["operation-id"])) == ("succeeded", 35)
+    assert result["etag"] != claimed["ETag"]
+    assert first == result | {"preference-applied": WAIT["Prefer"]}
+    assert again == first | {"idempotency-replayed": "true"}
 
 
 def test_a_handler_of_the_application_finds_the_operation_in_the_exceptions_headers():

@@ -32,7 +32,7 @@ async def result_response(
     """
     if operation.status is Status.SUCCEEDED:
         return await _replay(operation, request, blobs)
-    headers = {name.decode(): value.decode() for name, value in _said_of(operation)}
+    headers = {name.decode().title(): value.decode() for name, value in _said_of(operation)}
     match operation.status:
         case Status.FAILED if operation.error is not None:
             return await failure_response(operation.error, operation_id=operation.id, request=request, headers=headers)
@@ -97,4 +97,6 @@ _OURS = frozenset({
     "accept-ranges",
     "operation-id",
     "operation-status",
+    "preference-applied",
+    "idempotency-replayed",
 })  # fmt: skip
