@@ -136,8 +136,9 @@ def table(figures: dict[str, object]) -> str:
     assert isinstance(finished, list)
     assert isinstance(readers, list)
     lines = [
-        f"Measured {figures['measured']} on {psutil.cpu_count()} cores, one server on one of them; 64 callers at once, 32 "
-        "for polls.",
+        f"Measured {figures['measured']} on {psutil.cpu_count()} cores, one server on one of them.",
+        "",
+        "64 callers at once, 32 for polls.",
         "",
         "| finished operations kept | file | accepts/s | accept p50 | polls/s | run and known/s | known p50 |",
         "|---|---|---|---|---|---|---|",
