@@ -203,6 +203,7 @@ class Scene:
         log = self.folder / f"server-{len(self.servers)}.log"
 
         def limit() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, and all they start, ignore it
             if descriptors is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
@@ -215,7 +216,7 @@ class Scene:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=limit,  # noqa: PLW1509 - one system call
+                preexec_fn=limit,  # noqa: PLW1509 - two system calls
             )
         client = httpx2.Client(base_url=f"http://{host}:{port}", timeout=PATIENCE, trust_env=False, verify=False)
         server = Server(process, port, log, client)
