@@ -12,6 +12,7 @@ from raincheck.core import wire
 from raincheck.fastapi.cursors import ManyCursor
 from raincheck.fastapi.frames import PING, frame, frames, retry_line
 from raincheck.fastapi.hanging_up import hang_up
+from raincheck.roles.follower import nothing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -200,11 +201,10 @@ class EventStream(Response):
         self._snapshots, self._poll_after = (), None  # an idle reader keeps no record
         await source.replay(self._show)
 
-    async def _show(self, portion: Portion, after: int) -> None:
+    def _show(self, portion: Portion, after: int) -> Awaitable[None]:
         shared = not isinstance(self._cursor, ManyCursor)
         data = frames(portion, self._links, self._cursor, after=after, shared=shared)
-        if data:
-            await self._send(self._message(data))
+        return self._send(self._message(data)) if data else nothing()
 
     def _message(self, data: bytes) -> Message:
         if not self._begun:

@@ -83,17 +83,20 @@ class Follower:
         for portion in feed.take():
             await self.pass_on(portion, show)
 
-    async def pass_on(self, portion: Portion, show: Show) -> None:
-        """Show what is new of a portion of this log, and what may be missing before it."""
+    def pass_on(self, portion: Portion, show: Show) -> Awaitable[None]:
+        """Show what is new of a portion of this log, and what may be missing before it; no coroutine of its own."""
         operation, position = portion.operation, self.position
         if self.ended or operation.version <= position:
-            return
+            return nothing()
         if portion.follows > position:
-            await self.replay(show)
-        else:
-            self._move_to(operation.version, operation)
-            await show(portion, position)
+            return self.replay(show)
+        self._move_to(operation.version, operation)
+        return show(portion, position)
 
     def _move_to(self, version: int, operation: Operation) -> None:
         self.position = version
         self.ended = operation.done and version >= operation.version
+
+
+async def nothing() -> None:
+    """Be awaited where there is nothing to do."""

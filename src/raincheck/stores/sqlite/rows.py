@@ -220,7 +220,8 @@ def _problem_from(text: str) -> Problem:
 
 def _result_text(result: StoredResult) -> str:
     head = _result_head(result.status_code, result.media_type, result.headers)
-    return f"{head}, {json.dumps(result.blob)}, {result.size}, {json.dumps(result.etag)}]"
+    blob = "null" if result.blob is None else json.dumps(result.blob)
+    return f"{head}, {blob}, {result.size}, {json.dumps(result.etag)}]"
 
 
 @lru_cache(maxsize=256)
