@@ -101,6 +101,20 @@ async def test_output_does_not_wait_for_a_progress_that_is_held_back(book, journ
     assert book.chunks == ["1"]
 
 
+def waiting_thread(journal, chunk):
+    """Return a thread that waits for room to emit, and what tells that it has."""
+    through = threading.Event()
+
+    def emit():
+        journal.output(Output(chunk))
+        through.set()
+
+    thread = threading.Thread(target=emit)
+    thread.start()
+    assert not through.wait(0.05)
+    return thread, through
+
+
 async def test_the_loop_is_refused_and_a_thread_waits_when_too_much_is_unwritten(book, journal, monkeypatch):
     """Beyond the bound an async function gets OutputOverflow, a thread waits until there is room."""
     monkeypatch.setattr(journal_module, "_BOUND", 10)
@@ -108,15 +122,7 @@ async def test_the_loop_is_refused_and_a_thread_waits_when_too_much_is_unwritten
     journal.output(Output("1" * 11))
     with pytest.raises(OutputOverflow):
         journal.output(Output("2"))
-    through = threading.Event()
-
-    def emit():
-        journal.output(Output("3"))
-        through.set()
-
-    thread = threading.Thread(target=emit)
-    thread.start()
-    assert not through.wait(0.05)
+    thread, through = waiting_thread(journal, "3")
     book.open.set()
     assert await asyncio.to_thread(through.wait, 5)
     thread.join()
@@ -228,15 +234,7 @@ async def test_a_thread_that_waits_for_room_goes_on_when_the_run_is_finished(jou
     """An overrunning function must not hold its thread for ever; what it says now is too late."""
     monkeypatch.setattr(journal_module, "_BOUND", 1)
     journal.output(Output("11"))
-    through = threading.Event()
-
-    def emit():
-        journal.output(Output("2"))
-        through.set()
-
-    thread = threading.Thread(target=emit)
-    thread.start()
-    assert not through.wait(0.05)
+    thread, through = waiting_thread(journal, "2")
     entries, _ = await journal.finish()
     assert await asyncio.to_thread(through.wait, 5)
     thread.join()

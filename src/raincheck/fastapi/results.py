@@ -67,7 +67,7 @@ async def _replay(operation: Operation, request: Request, blobs: BlobStore) -> R
     assert result is not None
     etag = b'"%b"' % result.etag.encode()
     headers = [(b"etag", etag), *_said_of(operation)]
-    if result.status_code == 200 and request.method == "GET" and _has(request, etag.decode()):  # noqa: PLR2004
+    if result.status_code == 200 and request.method == "GET" and _caller_has(request, etag.decode()):  # noqa: PLR2004
         return ReadyResponse(b"", 304, headers)
     for name, value in result.headers:
         lower = name.lower()
@@ -82,7 +82,7 @@ async def _replay(operation: Operation, request: Request, blobs: BlobStore) -> R
     return response
 
 
-def _has(request: Request, etag: str) -> bool:
+def _caller_has(request: Request, etag: str) -> bool:
     """Tell whether the caller has this result already (RFC 9110 §13.1.2)."""
     known = request.headers.get("if-none-match")
     return known is not None and (known.strip() == "*" or etag in known)
